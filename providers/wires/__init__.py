@@ -1,0 +1,1 @@
+"""One file per wire protocol, each a handful of pure functions."""

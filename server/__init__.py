@@ -1,0 +1,1 @@
+"""Decides and remembers: where a call may go, what it may cost, what became of it."""

@@ -1,0 +1,270 @@
+"""The ledger's tables, and the migrations that make them.
+
+Money is integer nano-dollars; times are UTC epoch seconds (REAL). Rows of `calls` and `attempts`
+are written once and never updated; corrections are rows of `adjustments`. Migrations only add.
+
+calls, attempts, decisions     what happened, one row per call, per attempt, per routing decision
+inflight                       what is happening: one row per running call, deleted as it ends
+usage_hour                     hourly totals, written in the transaction that writes the call
+budget_windows, budget_events  spent and reserved money per budget and window, and what happened
+reservations, reservation_windows   money held by running attempts, and the windows it counts in
+circuits, circuit_events       is a model at a provider usable, since when, why
+servers                        one row per server process, with a heartbeat
+control, watchers              requests to running servers; who is watching live progress
+counters, meta                 draws of round-robin strategies; versions and the commit counter
+"""
+
+VERSION = 1
+MIN_READER = 1
+MIN_WRITER = 1
+
+V1 = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE calls (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    call_id TEXT NOT NULL UNIQUE,
+    tool TEXT NOT NULL,
+    server TEXT NOT NULL,
+    client TEXT NOT NULL,
+    project TEXT NOT NULL,
+    task TEXT,
+    strategy TEXT,
+    privacy TEXT NOT NULL DEFAULT 'any',
+    provider TEXT,
+    model TEXT,
+    status TEXT NOT NULL CHECK (status IN
+        ('ok', 'failed', 'refused', 'cancelled', 'timeout', 'lost')),
+    finish_reason TEXT,
+    error_kind TEXT,
+    error TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    started REAL NOT NULL,
+    first_token_at REAL,
+    ended REAL NOT NULL,
+    input_tokens INTEGER,
+    output_tokens INTEGER,
+    cached_tokens INTEGER,
+    cache_write_tokens INTEGER,
+    reasoning_tokens INTEGER,
+    usage_estimated INTEGER NOT NULL DEFAULT 0,
+    cost_nano INTEGER,
+    cost_kind TEXT NOT NULL DEFAULT 'none' CHECK (cost_kind IN
+        ('none', 'actual', 'estimated', 'presumed', 'unknown')),
+    trail TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX calls_ended ON calls (ended);
+
+CREATE TABLE attempts (
+    call_id TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    started REAL NOT NULL,
+    first_token_at REAL,
+    ended REAL NOT NULL,
+    outcome TEXT NOT NULL,
+    http_status INTEGER,
+    error TEXT,
+    provider_request_id TEXT,
+    answered_by TEXT,
+    waited_s REAL NOT NULL DEFAULT 0,
+    waited_for TEXT,
+    input_tokens INTEGER,
+    output_tokens INTEGER,
+    cached_tokens INTEGER,
+    cache_write_tokens INTEGER,
+    reasoning_tokens INTEGER,
+    usage_estimated INTEGER NOT NULL DEFAULT 0,
+    reserved_nano INTEGER,
+    cost_nano INTEGER,
+    cost_kind TEXT NOT NULL DEFAULT 'none' CHECK (cost_kind IN
+        ('none', 'actual', 'estimated', 'presumed', 'unknown')),
+    rates TEXT,
+    price_source TEXT,
+    PRIMARY KEY (call_id, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE adjustments (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at REAL NOT NULL,
+    call_id TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    delta_nano INTEGER NOT NULL,
+    why TEXT NOT NULL,
+    by TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE decisions (call_id TEXT PRIMARY KEY, json TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE inflight (
+    call_id TEXT PRIMARY KEY,
+    tool TEXT NOT NULL,
+    server TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    client TEXT NOT NULL,
+    project TEXT NOT NULL,
+    task TEXT,
+    strategy TEXT,
+    privacy TEXT NOT NULL DEFAULT 'any',
+    provider TEXT,
+    model TEXT,
+    phase TEXT NOT NULL CHECK (phase IN ('queue', 'connect', 'wait', 'stream', 'retry')),
+    attempt INTEGER NOT NULL DEFAULT 0,
+    started REAL NOT NULL,
+    attempt_started REAL,
+    first_token_at REAL,
+    beat REAL NOT NULL,
+    input_tokens INTEGER,
+    output_tokens INTEGER NOT NULL DEFAULT 0,
+    reserved_nano INTEGER NOT NULL DEFAULT 0,
+    next_try_at REAL,
+    trail TEXT NOT NULL DEFAULT ''
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE usage_hour (
+    hour INTEGER NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    task TEXT NOT NULL,
+    client TEXT NOT NULL,
+    project TEXT NOT NULL,
+    calls INTEGER NOT NULL DEFAULT 0,
+    errors INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    input_tokens INTEGER NOT NULL DEFAULT 0,
+    output_tokens INTEGER NOT NULL DEFAULT 0,
+    cached_tokens INTEGER NOT NULL DEFAULT 0,
+    cost_nano INTEGER NOT NULL DEFAULT 0,
+    presumed_nano INTEGER NOT NULL DEFAULT 0,
+    unpriced INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (hour, provider, model, task, client, project)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE budget_windows (
+    budget TEXT NOT NULL,
+    window_start REAL NOT NULL,
+    window_end REAL,
+    scope TEXT NOT NULL,
+    period TEXT NOT NULL,
+    limit_nano INTEGER NOT NULL CHECK (limit_nano >= 0),
+    spent_nano INTEGER NOT NULL DEFAULT 0 CHECK (spent_nano >= 0),
+    reserved_nano INTEGER NOT NULL DEFAULT 0 CHECK (reserved_nano >= 0),
+    warn_at REAL NOT NULL DEFAULT 0.8,
+    at_limit TEXT NOT NULL DEFAULT 'refuse',
+    warned_at REAL,
+    PRIMARY KEY (budget, window_start)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE budget_events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at REAL NOT NULL,
+    budget TEXT NOT NULL,
+    window_start REAL NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN
+        ('warned', 'refused', 'presumed', 'overrun', 'changed', 'reset')),
+    call_id TEXT,
+    amount_nano INTEGER,
+    spent_nano INTEGER NOT NULL,
+    reserved_nano INTEGER NOT NULL,
+    limit_nano INTEGER NOT NULL,
+    by TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE reservations (
+    id TEXT PRIMARY KEY,
+    call_id TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    owner TEXT NOT NULL,
+    amount_nano INTEGER NOT NULL CHECK (amount_nano >= 0),
+    state TEXT NOT NULL CHECK (state IN ('held', 'settled', 'released', 'presumed')),
+    cost_nano INTEGER,
+    created REAL NOT NULL,
+    lease_until REAL NOT NULL,
+    closed REAL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX reservations_held ON reservations (owner) WHERE state = 'held';
+
+CREATE TABLE reservation_windows (
+    reservation TEXT NOT NULL,
+    budget TEXT NOT NULL,
+    window_start REAL NOT NULL,
+    PRIMARY KEY (reservation, budget)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE circuits (
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('closed', 'open', 'half_open')),
+    failures INTEGER NOT NULL DEFAULT 0,
+    first_failure_at REAL,
+    opened_at REAL,
+    retry_at REAL,
+    open_count INTEGER NOT NULL DEFAULT 0,
+    epoch INTEGER NOT NULL DEFAULT 0,
+    probe_owner TEXT,
+    probe_lease_until REAL,
+    cooldown_until REAL,
+    hold_reason TEXT,
+    hold_until REAL,
+    hold_by TEXT,
+    threshold INTEGER NOT NULL DEFAULT 5,
+    changed_at REAL NOT NULL,
+    last_ok_at REAL,
+    last_failure_at REAL,
+    last_error TEXT,
+    PRIMARY KEY (provider, model)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE circuit_events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at REAL NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    from_state TEXT NOT NULL,
+    to_state TEXT NOT NULL,
+    why TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    by TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE servers (
+    id TEXT PRIMARY KEY,
+    owner TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    host TEXT NOT NULL,
+    client TEXT NOT NULL,
+    client_version TEXT,
+    project TEXT NOT NULL,
+    version TEXT NOT NULL,
+    config_hash TEXT NOT NULL,
+    keys_present TEXT NOT NULL DEFAULT '[]',
+    log_path TEXT,
+    started REAL NOT NULL,
+    beat REAL NOT NULL,
+    ended REAL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE control (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    created REAL NOT NULL,
+    by TEXT NOT NULL,
+    target TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    argument TEXT NOT NULL DEFAULT '{}',
+    taken_by TEXT,
+    taken REAL,
+    done REAL,
+    result TEXT
+) STRICT;
+
+CREATE TABLE watchers (
+    id TEXT PRIMARY KEY,
+    pid INTEGER NOT NULL,
+    until REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (V1,)

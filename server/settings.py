@@ -1,0 +1,167 @@
+"""What a user may set: the shapes of config.toml. Loading and error messages are in config.py."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Privacy = Literal["any", "no_retention", "local"]
+Period = Literal["day", "week", "month", "total"]
+AtLimit = Literal["refuse", "cheapest", "local", "ask"]
+Need = Literal["images", "tools", "schema", "embeddings", "json", "vision"]
+
+NANO = 1_000_000_000
+
+
+def exact(value: Any) -> Any:
+    """Money as a decimal string or number; TOML floats arrive here as Decimal already."""
+    return Decimal(str(value)) if isinstance(value, int | float) else value
+
+
+Money = Annotated[Decimal, BeforeValidator(exact), Field(ge=0, max_digits=18)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TaskSettings(Section):
+    """One task: which models first, which privacy, what it needs."""
+
+    models: tuple[str, ...] = ()
+    only: bool = False
+    strategy: str | None = None
+    privacy: Privacy = "any"
+    needs: tuple[Need, ...] = ()
+
+
+class RoutingSettings(Section):
+    strategy: str = "priority"
+    chain: tuple[str, ...] = ()
+    fallback: bool = True
+    privacy: Privacy = "any"
+    tasks: dict[str, TaskSettings] = {}
+    aliases: dict[str, str] = {}
+    allow_unpriced: bool = False
+
+
+class ModelSettings(Section):
+    """Facts of a model the user knows better than the catalogue."""
+
+    context: int | None = None
+    max_output: int | None = None
+    tools: bool | None = None
+    vision: bool | None = None
+    json_: bool | None = Field(default=None, alias="json")
+    reasoning: bool | None = None
+    sampling: bool | None = None
+    embeddings: bool | None = None
+    dimensions: tuple[int, ...] = ()
+    quality: int | None = None
+
+
+class DefaultsSettings(Section):
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: float | None = None
+
+
+class ProviderSettings(Section):
+    """A row of the user's: changes a shipped provider, or adds one (`wire` + `base_url`, or
+    `like = "openai"` for a second account of a known one)."""
+
+    enabled: bool = True
+    like: str | None = None
+    wire: str | None = None
+    embed_wire: str | None = None
+    base_url: str | None = None
+    api_key: str | None = None
+    key_env: str | tuple[str, ...] | None = None
+    auth: Literal["bearer", "api-key", "x-api-key", "none"] | None = None
+    local: bool | None = None
+    headers: dict[str, str] = {}
+    path: str | None = None
+    embed_path: str | None = None
+    query: dict[str, str] = {}
+    priority: int | None = None
+    models: tuple[str, ...] = ()
+    default: str | None = None
+    embedding_model: str | None = None
+    facts: dict[str, ModelSettings] = {}
+    defaults: DefaultsSettings = DefaultsSettings()
+    use_for: tuple[str, ...] = ()
+    cost_multiplier: Decimal = Decimal(1)
+    capabilities: tuple[str, ...] | None = None
+    retention: str | None = None
+    max_tokens_field: str | None = None
+    drop: tuple[str, ...] = ()
+    stream_usage: bool | None = None
+    organization: str | None = None
+    api_version: str | None = None
+    deployments: dict[str, str] = {}
+    region: str | None = None
+    timeout_s: Annotated[float, Field(gt=0)] | None = None
+    concurrency: Annotated[int, Field(ge=1)] | None = None
+
+
+class BudgetSettings(Section):
+    scope: Annotated[str, Field(pattern=r"^(global|(provider|model|task|client|project):.+)$")]
+    period: Period = "day"
+    limit_usd: Money
+    warn_at: Annotated[float, Field(gt=0, le=1)] = 0.8
+    at_limit: AtLimit = "refuse"
+
+
+class CircuitSettings(Section):
+    enabled: bool = True
+    failure_threshold: Annotated[int, Field(ge=1)] = 5
+    reset_timeout_s: Annotated[float, Field(gt=0)] = 60.0
+
+
+class RetrySettings(Section):
+    per_provider: Annotated[int, Field(ge=1, le=5)] = 2
+    per_call: Annotated[int, Field(ge=1, le=10)] = 4
+    base_delay_ms: Annotated[int, Field(ge=0)] = 50
+
+
+class PriceSettings(Section):
+    """USD per million tokens."""
+
+    input: Money
+    output: Money = Decimal(0)
+    cached: Money | None = None
+    cache_write: Money | None = None
+
+
+class LimitSettings(Section):
+    timeout_s: Annotated[float, Field(gt=0, le=3600)] = 50.0
+    max_tokens: Annotated[int, Field(ge=1)] = 4096
+    max_result_chars: Annotated[int, Field(ge=1000)] | None = None
+
+
+class NetworkSettings(Section):
+    """Clients strip proxy and certificate variables from a server's environment, so they are
+    settings. `trusted_hosts` may be reached over plain http and count as local."""
+
+    proxy: str | None = None
+    ca_file: Path | None = None
+    trusted_hosts: tuple[str, ...] = ()
+
+
+class LedgerSettings(Section):
+    retain_days: Annotated[int, Field(ge=1)] | None = None
+
+
+class Settings(Section):
+    """Everything the user said, validated. `timezone` decides when budget windows begin."""
+
+    timezone: str = "UTC"
+    routing: RoutingSettings = RoutingSettings()
+    providers: dict[str, ProviderSettings] = {}
+    budgets: tuple[BudgetSettings, ...] = ()
+    circuits: CircuitSettings = CircuitSettings()
+    retries: RetrySettings = RetrySettings()
+    prices: dict[str, PriceSettings] = {}
+    limits: LimitSettings = LimitSettings()
+    network: NetworkSettings = NetworkSettings()
+    ledger: LedgerSettings = LedgerSettings()

@@ -1,0 +1,1 @@
+"""Watches: live calls, budgets and circuits of every server on the machine."""
