@@ -1,11 +1,11 @@
 """Our own stdio runner: serve until end of input or a signal, end calls by cancelling them, leave.
 
 The SDK's `run()` dies on SIGTERM without unwinding, hangs on SIGINT and costs two threads. Real
-clients end a server in three ways: Claude Code sends SIGINT, SIGTERM 100 ms later and SIGKILL about
-400 ms after that, without closing stdin; Gemini CLI and Codex send SIGTERM; the SDKs close stdin and
-kill after 2 s. So: the first signal cancels everything, later ones are absorbed, and a watchdog
-leaves after `SIGNAL_GRACE_S` whatever still hangs; after end of input running calls are cancelled
-and settle within `EOF_GRACE_S`.
+clients end a server in three ways: Claude Code sends SIGINT, SIGTERM 100 ms later and SIGKILL
+about 400 ms after that, without closing stdin; Gemini CLI and Codex send SIGTERM; the SDKs close
+stdin and kill after 2 s. So: the first signal cancels everything, later ones are absorbed, and a
+watchdog leaves after `SIGNAL_GRACE_S` whatever still hangs; after end of input running calls are
+cancelled and settle within `EOF_GRACE_S`.
 
 POSIX only; elsewhere, and when a standard stream is a regular file, the SDK's runner serves.
 """
@@ -16,11 +16,12 @@ import signal
 import stat
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 from mcp.server.mcpserver import MCPServer
 from mcp.server.stdio import stdio_server
 
@@ -29,16 +30,38 @@ EOF_GRACE_S = 1.5
 PIPED_DRAIN_S = 0.5
 LINE_LIMIT = 64 * 1024 * 1024
 
-Running = Callable[[], int]
+
+class Requests:
+    """Counts the requests being answered. Long-lived subscriptions do not count."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.changed = anyio.Event()
+
+    async def __call__(self, ctx: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
+        if ctx.request_id is None or ctx.method == "subscriptions/listen":
+            return await call_next(ctx)
+        self.count += 1
+        try:
+            return await call_next(ctx)
+        finally:
+            self.count -= 1
+            self.changed.set()
+            self.changed = anyio.Event()
+
+    async def drained(self) -> None:
+        """Returns when no request is being answered."""
+        while self.count:
+            await self.changed.wait()
 
 
 class Lines:
     """Lines of stdin. End of input is held back while calls that just came in are being answered:
     a piped script (`printf … | roundhouse serve`) gets its last answers."""
 
-    def __init__(self, reader: asyncio.StreamReader, running: Running) -> None:
+    def __init__(self, reader: asyncio.StreamReader, requests: Requests) -> None:
         self.reader = reader
-        self.running = running
+        self.requests = requests
 
     def __aiter__(self) -> "Lines":
         return self
@@ -51,10 +74,11 @@ class Lines:
             return "{}\n"
         if line:
             return line.decode("utf-8", "replace")
+        leave_after(EOF_GRACE_S)
         with anyio.move_on_after(PIPED_DRAIN_S):
-            await asyncio.sleep(0)
-            while self.running():
-                await anyio.sleep(0.005)
+            for _ in range(3):  # let lines just read reach their handlers
+                await anyio.lowlevel.checkpoint()
+            await self.requests.drained()
         raise StopAsyncIteration
 
 
@@ -77,7 +101,7 @@ class Answers:
 
 
 @asynccontextmanager
-async def streams(running: Running) -> AsyncIterator[Any]:
+async def streams(requests: Requests) -> AsyncGenerator[Any]:
     """The SDK's message streams over private copies of descriptors 0 and 1. What anything else
     prints goes to stderr, and children read an empty stdin."""
     wire_in, wire_out = os.dup(0), os.dup(1)
@@ -91,7 +115,7 @@ async def streams(running: Running) -> AsyncIterator[Any]:
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(wire_in, "rb", 0)
     )
     try:
-        lines, answers = Lines(reader, running), Answers(wire_out)
+        lines, answers = Lines(reader, requests), Answers(wire_out)
         async with stdio_server(stdin=lines, stdout=answers) as pair:  # type: ignore[arg-type]
             yield pair
     finally:
@@ -103,7 +127,7 @@ def pipes() -> bool:
 
     def watchable(descriptor: int) -> bool:
         mode = os.fstat(descriptor).st_mode
-        return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)
+        return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)
 
     return os.name == "posix" and watchable(0) and watchable(1)
 
@@ -123,14 +147,13 @@ def leave_after(seconds: float) -> None:
 def run(
     server: MCPServer[Any],
     *,
-    running: Running,
     lifetime: Callable[[], AbstractAsyncContextManager[Any]],
     closed: Callable[[], Awaitable[None]],
 ) -> None:
     """Serve `server` until end of input or a signal, then leave the process.
 
     `lifetime` is entered around the serving (its exit cancels what still runs and settles it);
-    `running` counts calls in progress; `closed` is awaited last, shielded, to flush the ledger.
+    `closed` is awaited last, shielded, to flush the ledger.
     """
 
     async def serve() -> None:
@@ -145,8 +168,7 @@ def run(
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 loop.add_signal_handler(number, on_signal)
             async with lifetime():
-                await exchange(server, running)
-                leave_after(EOF_GRACE_S)
+                await exchange(server)
         with anyio.CancelScope(shield=True):
             await closed()
 
@@ -157,10 +179,12 @@ def run(
         anyio.run(lambda: serve_anywhere(server, lifetime, closed))
 
 
-async def exchange(server: MCPServer[Any], running: Running) -> None:
+async def exchange(server: MCPServer[Any]) -> None:
+    requests = Requests()
+    server.middleware.append(requests)
     low = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]
     options = low.create_initialization_options()
-    around = streams(running) if pipes() else stdio_server()
+    around = streams(requests) if pipes() else stdio_server()
     async with around as (incoming, outgoing):
         await low.run(incoming, outgoing, options)
 

@@ -1,0 +1,74 @@
+"""Which failure is tried again, where, and how long it waits."""
+
+import pytest
+
+from roundhouse_mcp.providers import errors
+from roundhouse_mcp.server.retries import Next, Progress, after
+
+
+def decide(error: errors.UpstreamError, **progress: float) -> Next:
+    known = {"here": 1, "total": 1, "candidates_left": 1, "remaining_s": 30.0, "jitter": 0.5}
+    return after(
+        error,
+        Progress(**(known | progress)),  # pyright: ignore[reportArgumentType]
+        per_provider=2,
+        per_call=4,
+        base_s=0.05,
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "step"),
+    [
+        (errors.Unreachable, "again"),
+        (errors.Faulted, "again"),
+        (errors.Throttled, "again"),
+        (errors.Conflicted, "again"),
+        (errors.Exhausted, "next"),
+        (errors.Locked, "next"),
+        (errors.Misdirected, "next"),
+        (errors.TimedOut, "next"),
+        (errors.Interrupted, "next"),
+        (errors.Garbled, "next"),
+        (errors.TooLong, "next"),
+        (errors.Refused, "stop"),
+    ],
+)
+def test_each_kind_of_failure_has_its_next_step(
+    error: type[errors.UpstreamError], step: str
+) -> None:
+    assert decide(error("p", "x")).step == step
+
+
+def test_the_second_failure_at_a_provider_moves_on() -> None:
+    assert decide(errors.Faulted("p", "x"), here=2).step == "next"
+
+
+def test_a_failure_with_nowhere_left_to_go_stops() -> None:
+    assert decide(errors.Faulted("p", "x"), here=2, candidates_left=0).step == "stop"
+
+
+def test_the_fourth_attempt_of_a_call_is_its_last() -> None:
+    assert decide(errors.Faulted("p", "x"), total=4).step == "stop"
+
+
+@pytest.mark.parametrize(("wait", "step"), [(0.5, "again"), (5.0, "again"), (5.1, "next")])
+def test_a_short_wait_is_sat_out_and_a_long_one_is_passed_over(wait: float, step: str) -> None:
+    decision = decide(errors.Throttled("p", "x", retry_after_s=wait))
+
+    assert decision.step == step
+    assert step == "next" or decision.wait_s == wait
+
+
+def test_a_wait_beyond_the_deadline_is_not_started() -> None:
+    assert decide(errors.Throttled("p", "x", retry_after_s=4.0), remaining_s=3.0).step == "next"
+
+
+@pytest.mark.parametrize(
+    ("error", "here", "ceiling"),
+    [(errors.Faulted, 1, 0.05), (errors.Throttled, 1, 1.0)],
+)
+def test_backoff_is_drawn_under_a_ceiling(
+    error: type[errors.UpstreamError], here: int, ceiling: float
+) -> None:
+    assert decide(error("p", "x"), here=here, jitter=0.999).wait_s == pytest.approx(0.999 * ceiling)  # pyright: ignore[reportUnknownMemberType]
