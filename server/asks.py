@@ -1,0 +1,277 @@
+"""What a caller asks for, made from tool arguments: checked, bounded, in the words of providers."""
+
+import base64
+import binascii
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..providers.types import Call, EmbedCall, Image, Message, Tool, ToolCall
+from .errors import BadRequest
+from .settings import NANO, Privacy
+
+REQUEST_BYTES = 8 * 1024 * 1024
+IMAGE_BYTES = 5 * 1024 * 1024
+MESSAGES = 2_000
+TEXTS = 10_000
+MAX_COST_USD = 1_000_000.0
+DATA_URL = re.compile(r"data:(image/(?:png|jpeg|gif|webp));base64,(.*)", re.DOTALL)
+Prefer = Literal["local_preferred", "cloud_preferred", "best_quality", "cheapest"]
+Tried = Literal["complete", "embed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Where a call should go: what the caller named, and what they prefer."""
+
+    tool: Tried = "complete"
+    task: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    prefer: Prefer | None = None
+    strategy: str | None = None
+    privacy: Privacy = "any"
+    max_cost_nano: int | None = None
+    needs: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A checked request. `max_tokens` None means: the provider's or the configured default."""
+
+    wish: Wish
+    call: Call
+    capped: bool
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedAsk:
+    wish: Wish
+    call: EmbedCall
+    query: str | None = None
+    timeout_s: float | None = None
+
+
+class Function(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
+    description: str = ""
+    parameters: dict[str, Any] = {}
+    arguments: str | dict[str, Any] = {}
+
+
+class Called(BaseModel):
+    """A tool call in the conversation, as OpenAI writes it or flat, as we return it."""
+
+    model_config = ConfigDict(extra="ignore")
+    id: str = ""
+    function: Function | None = None
+    name: str | None = None
+    arguments: str | dict[str, Any] = {}
+    signature: str | None = None
+
+    def tool_call(self) -> ToolCall:
+        name = self.function.name if self.function else self.name
+        if not name:
+            raise BadRequest("a tool call in messages has no name")
+        arguments = self.function.arguments if self.function else self.arguments
+        if isinstance(arguments, str):
+            with suppress(ValueError):  # a cut-off call goes back as the text it was
+                arguments = json.loads(arguments or "{}")
+        return ToolCall(id=self.id, name=name, arguments=arguments, signature=self.signature)
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    type: Literal["text", "image", "image_url"]
+    text: str = ""
+    image_url: str | dict[str, Any] | None = None
+    data: str | None = None
+    media_type: str = "image/png"
+
+    def image(self) -> Image:
+        if self.data is not None:
+            return image(f"data:{self.media_type};base64,{self.data}")
+        url = self.image_url
+        return image(str(url.get("url", "")) if isinstance(url, dict) else str(url or ""))
+
+
+class Said(BaseModel):
+    """One message of the caller's, as Chat Completions writes it."""
+
+    model_config = ConfigDict(extra="forbid")
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[Part] | None = None
+    tool_calls: list[Called] = []
+    tool_call_id: str | None = None
+    name: str | None = None
+
+    def message(self) -> Message:
+        parts = self.content if isinstance(self.content, list) else []
+        text = self.content if isinstance(self.content, str) else ""
+        return Message(
+            role="system" if self.role == "developer" else self.role,
+            text=text or "\n".join(p.text for p in parts if p.type == "text"),
+            images=tuple(p.image() for p in parts if p.type != "text"),
+            tool_calls=tuple(c.tool_call() for c in self.tool_calls),
+            tool_call_id=self.tool_call_id,
+        )
+
+
+def image(url: str) -> Image:
+    """A data: URL as an Image. Raises BadRequest for anything that would have to be fetched."""
+    match = DATA_URL.fullmatch(url.strip())
+    if not match:
+        raise BadRequest(
+            "an image must be a data: URL of type image/png, image/jpeg, image/gif or image/webp",
+            next_step="Send the picture itself as base64; addresses are not fetched.",
+        )
+    if len(match[2]) * 3 // 4 > IMAGE_BYTES:
+        size = len(match[2]) * 3 / 4 / 1024 / 1024
+        raise BadRequest(f"an image has {size:.1f} MiB, the limit is {IMAGE_BYTES >> 20} MiB")
+    try:
+        base64.b64decode(match[2], validate=True)
+    except (binascii.Error, ValueError):
+        raise BadRequest("an image is not valid base64") from None
+    return Image(match[1], match[2])
+
+
+def first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    return f"{where}: {problem['msg']}" if where else str(problem["msg"])
+
+
+def conversation(
+    prompt: str | None,
+    messages: Sequence[Mapping[str, Any]] | None,
+    system: str | None,
+    images: Sequence[str],
+) -> tuple[Message, ...]:
+    """The messages of a call. Exactly one of `prompt` and `messages` must say something."""
+    if prompt is not None and messages is not None:
+        raise BadRequest("give prompt or messages, not both")
+    if prompt is None and messages is None:
+        raise BadRequest("there is nothing to complete", next_step="Give prompt or messages.")
+    if messages is not None and images:
+        raise BadRequest("images go with prompt; in messages they are parts of type image")
+    if prompt is not None and not prompt.strip() and not images:
+        raise BadRequest("the prompt is empty", next_step="Say in prompt what is wanted.")
+    head = (Message(role="system", text=system),) if system else ()
+    if messages is None:
+        pictures = tuple(image(url) for url in images)
+        return (*head, Message(role="user", text=prompt or "", images=pictures))
+    return (*head, *history(messages))
+
+
+def history(messages: Sequence[Mapping[str, Any]]) -> tuple[Message, ...]:
+    if not messages:
+        raise BadRequest("messages is empty", next_step="Give at least one user message.")
+    if len(messages) > MESSAGES:
+        raise BadRequest(f"there are {len(messages)} messages, the limit is {MESSAGES}")
+    try:
+        said = [Said.model_validate(message) for message in messages]
+    except ValidationError as error:
+        raise BadRequest(f"messages: {first_problem(error)}") from None
+    if all(m.role in ("system", "developer") for m in said):
+        raise BadRequest("messages holds no user message")
+    return tuple(m.message() for m in said)
+
+
+def tool_specs(tools: Sequence[Mapping[str, Any]]) -> tuple[Tool, ...]:
+    """Tool definitions, flat or wrapped as `{type: function, function: …}`."""
+    specs: list[Tool] = []
+    for n, given in enumerate(tools):
+        inner = given.get("function", given)
+        try:
+            spec = Function.model_validate(inner)
+        except ValidationError as error:
+            raise BadRequest(f"tools.{n}: {first_problem(error)}") from None
+        parameters = spec.parameters or {"type": "object", "properties": {}}
+        if parameters.get("type") != "object":
+            raise BadRequest(f"tools.{n}: parameters must be a JSON Schema of type object")
+        specs.append(Tool(name=spec.name, description=spec.description, parameters=parameters))
+    names = [spec.name for spec in specs]
+    if len(set(names)) < len(names):
+        raise BadRequest("two tools have the same name")
+    return tuple(specs)
+
+
+def tool_choice(choice: str | None, tools: Sequence[Tool]) -> str | None:
+    if choice is None:
+        return None
+    if not tools:
+        raise BadRequest("tool_choice needs tools")
+    if choice not in ("auto", "none", "required", *(tool.name for tool in tools)):
+        raise BadRequest(
+            f"tool_choice {choice[:60]!r} is none of auto, none, required or a tool's name"
+        )
+    return choice
+
+
+def money(usd: float | None) -> int | None:
+    """Dollars as nano-dollars. Raises BadRequest for a sum that is no sum."""
+    if usd is None:
+        return None
+    if not math.isfinite(usd) or usd < 0 or usd > MAX_COST_USD:
+        raise BadRequest(f"max_cost_usd must lie between 0 and {MAX_COST_USD:,.0f}")
+    return round(usd * NANO)
+
+
+def check_size(call: Call | EmbedCall) -> None:
+    """Refuses what no provider takes, before any work is done with it."""
+    if isinstance(call, EmbedCall):
+        size = sum(len(text.encode("utf-8", "surrogatepass")) for text in call.texts)
+    else:
+        size = sum(
+            len(m.text.encode("utf-8", "surrogatepass")) + sum(len(i.data) for i in m.images)
+            for m in call.messages
+        )
+    if size > REQUEST_BYTES:
+        raise BadRequest(
+            f"the request has {size / 1024 / 1024:.1f} MiB, the limit is {REQUEST_BYTES >> 20} MiB",
+            next_step="Send less, or several smaller calls.",
+        )
+
+
+def embed_call(
+    texts: Sequence[str],
+    dimensions: int | None,
+    input_type: Literal["query", "document"] | None,
+) -> EmbedCall:
+    if not texts:
+        raise BadRequest("texts is empty", next_step="Give at least one text.")
+    if len(texts) > TEXTS:
+        raise BadRequest(f"there are {len(texts)} texts, the limit is {TEXTS}")
+    blank = next((n for n, text in enumerate(texts) if not text.strip()), None)
+    if blank is not None:
+        raise BadRequest(f"texts.{blank} is empty", next_step="Leave empty texts out.")
+    call = EmbedCall(texts=tuple(texts), dimensions=dimensions, input_type=input_type)
+    check_size(call)
+    return call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How large a call would be, for planning without one."""
+
+    prompt: str = ""
+    tokens: int | None = None
+    cap: int | None = None
+
+
+def needs(call: Call) -> frozenset[str]:
+    """What the shape of a call requires of a model."""
+    wanted = {
+        "images": any(message.images for message in call.messages),
+        "tools": bool(call.tools),
+        "schema": call.output_schema is not None,
+    }
+    return frozenset(need for need, is_needed in wanted.items() if is_needed)

@@ -1,0 +1,370 @@
+"""Where a call may go: filters first, then a strategy. Pure functions over offers and a snapshot.
+
+An offer is one model at one provider. `plan` sorts offers into candidates, in the order they will
+be tried, and exclusions, each with one reason of a closed set. `route_for_task` shows the plan;
+`complete` executes the same one.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..providers.catalog import Model, Provider
+from ..providers.prices import Rates, bound, cost
+from ..providers.types import Usage
+from .settings import Privacy
+
+SMALLEST_CAP = 256
+
+Reason = Literal[
+    "disabled",
+    "key_missing",
+    "not_running",
+    "privacy",
+    "capability",
+    "context",
+    "circuit_open",
+    "half_open",
+    "cooldown",
+    "hold",
+    "over_budget",
+    "max_cost",
+    "unpriced",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """One model at one provider, with all that is known of it before anyone calls.
+
+    `group`: 0 is what was named, or the task's own models; 1 is meant for the task (`use_for`);
+    2 is everything else. `order` breaks ties the way the user wrote them. `absent` says why it
+    cannot be used at all, if so. `private` is the strictest privacy it satisfies."""
+
+    provider: Provider
+    model: str
+    facts: Model
+    group: int = 2
+    priority: int = 1_000_000
+    order: int = 0
+    absent: Reason | None = None
+    absent_detail: str = ""
+    private: Privacy = "any"
+    rates: Rates | None = None
+    budgets: tuple[str, ...] = ()
+    max_tokens: int = 4096
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.provider.name, self.model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Why a model at a provider is not admitted now. `until` is epoch seconds, None: by hand."""
+
+    reason: Reason
+    detail: str
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What a budget has left in its window."""
+
+    limit_nano: int
+    free_nano: int
+    resets_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The state of the machine at one moment: circuits, cooldowns, holds and money."""
+
+    now: float
+    blocks: Mapping[tuple[str, str], Block] = field(default_factory=dict[tuple[str, str], Block])
+    rooms: Mapping[str, Room] = field(default_factory=dict[str, Room])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What a call requires of whoever takes it. `input_bound` is a strict upper bound in tokens;
+    `input_expected` a fair estimate; `cap` an output cap the caller set, None if they did not."""
+
+    needs: frozenset[str] = frozenset()
+    privacy: Privacy = "any"
+    input_bound: int = 0
+    input_expected: int = 0
+    cap: int | None = None
+    expected_output: int = 500
+    max_cost_nano: int | None = None
+    strategy: str = "priority"
+    allow_unpriced: bool = False
+    dimensions: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """An offer that may be tried. `max_tokens` is the cap that will be sent; `bound_nano` the most
+    an attempt can cost, `expected_nano` what it probably will (None: no known price)."""
+
+    offer: Offer
+    max_tokens: int
+    bound_nano: int | None
+    expected_nano: int | None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excluded:
+    provider: str
+    model: str
+    reason: Reason
+    detail: str
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    candidates: tuple[Candidate, ...]
+    excluded: tuple[Excluded, ...]
+    strategy: str
+
+
+# Filters: each says why an offer is out, or None. Order is the order of the checks.
+
+CAPABILITY = {  # need -> (fact of the model, capability of the provider, in words)
+    "images": ("vision", "vision", "takes no images"),
+    "tools": ("tools", "tools", "calls no tools"),
+    "schema": ("json", "json", "cannot be held to a JSON schema"),
+    "json": ("json", "json", "has no JSON mode"),
+    "vision": ("vision", "vision", "takes no images"),
+    "reasoning": ("reasoning", "reasoning", "does not reason"),
+}
+PRIVACY_RANK: Mapping[Privacy, int] = {"any": 0, "no_retention": 1, "local": 2}
+
+
+def lacks(offer: Offer, demand: Demand) -> str | None:
+    """The first need the model is known not to meet. A model's own fact outranks the provider's."""
+    if ("embeddings" in demand.needs) != bool(offer.facts.embeddings):
+        if "embeddings" in demand.needs:
+            if offer.facts.embeddings is False or offer.provider.embed_wire is None:
+                return "makes no embeddings"
+        elif offer.facts.embeddings:
+            return "only makes embeddings"
+    for need in sorted(demand.needs & CAPABILITY.keys()):
+        fact, capability, words = CAPABILITY[need]
+        known: bool | None = getattr(offer.facts, fact)
+        if known is False or (known is None and capability not in offer.provider.capabilities):
+            return words
+    sizes = offer.facts.dimensions
+    if demand.dimensions and sizes and demand.dimensions not in sizes:
+        return f"has no {demand.dimensions} dimensions (it has {', '.join(map(str, sizes))})"
+    return None
+
+
+def absent(offer: Offer, demand: Demand, snapshot: Snapshot) -> Excluded | None:
+    return excluded(offer, offer.absent, offer.absent_detail) if offer.absent else None
+
+
+def too_public(offer: Offer, demand: Demand, snapshot: Snapshot) -> Excluded | None:
+    if PRIVACY_RANK[offer.private] >= PRIVACY_RANK[demand.privacy]:
+        return None
+    words = {
+        "local": "is not on this machine",
+        "no_retention": "states no zero-retention policy we have a source for",
+    }
+    return excluded(offer, "privacy", words.get(demand.privacy, ""))
+
+
+def incapable(offer: Offer, demand: Demand, snapshot: Snapshot) -> Excluded | None:
+    words = lacks(offer, demand)
+    return excluded(offer, "capability", words) if words else None
+
+
+def too_small(offer: Offer, demand: Demand, snapshot: Snapshot) -> Excluded | None:
+    """Against the fair estimate: the strict bound is several times too large and would rule out
+    models that fit. A provider that disagrees says so itself, and the call falls back."""
+    context = offer.facts.context
+    needed = demand.input_expected + (demand.cap or 0)
+    if context is None or needed <= context:
+        return None
+    return excluded(offer, "context", f"about {needed:,} tokens, its context holds {context:,}")
+
+
+def blocked(offer: Offer, demand: Demand, snapshot: Snapshot) -> Excluded | None:
+    block = snapshot.blocks.get(offer.key) or snapshot.blocks.get((offer.provider.name, "*"))
+    return excluded(offer, block.reason, block.detail, block.until) if block else None
+
+
+FILTERS: tuple[Callable[[Offer, Demand, Snapshot], Excluded | None], ...] = (
+    absent,
+    too_public,
+    incapable,
+    too_small,
+    blocked,
+)
+
+
+def excluded(offer: Offer, reason: Reason, detail: str, until: float | None = None) -> Excluded:
+    return Excluded(
+        provider=offer.provider.name, model=offer.model, reason=reason, detail=detail, until=until
+    )
+
+
+# Money: what the attempt may cost at most decides whether it fits.
+
+
+def dollars(nano: int) -> str:
+    """`$0.0312`: enough digits to tell amounts apart, no more."""
+    usd = nano / 1e9
+    return (
+        f"${usd:.2f}"
+        if usd >= 100
+        else f"${usd:.4f}"
+        if usd >= 0.0001 or not nano
+        else f"${usd:.9f}"
+    )
+
+
+def cap_for(offer: Offer, demand: Demand) -> int:
+    """The output cap to send: the caller's, else the default, within what the model can write."""
+    if "embeddings" in demand.needs:
+        return 0
+    wanted = demand.cap or offer.max_tokens
+    limit = offer.facts.max_output
+    return min(wanted, limit) if limit else wanted
+
+
+def affordable_cap(rates: Rates, demand: Demand, cap: int, room_nano: int) -> int:
+    """The largest cap whose worst case fits into `room_nano`; 0 if not even the smallest does."""
+    if bound(rates, demand.input_bound, cap) <= room_nano:
+        return cap
+    left = room_nano - bound(rates, demand.input_bound, 0)
+    fits = left * 1_000_000 // rates.output - 1 if rates.output > 0 and left > 0 else 0
+    return fits if fits >= min(SMALLEST_CAP, cap) else 0
+
+
+def priced(offer: Offer, demand: Demand, snapshot: Snapshot) -> Candidate | Excluded:
+    """The offer with its price, its cap lowered to fit the budgets if need be; or why it is out."""
+    cap = cap_for(offer, demand)
+    rooms = [(name, snapshot.rooms[name]) for name in offer.budgets if name in snapshot.rooms]
+    rates = offer.rates
+    if rates is None:
+        limited = bool(offer.budgets) or demand.max_cost_nano is not None
+        if limited and not demand.allow_unpriced:
+            return excluded(offer, "unpriced", "its price is not known and a limit applies")
+        return Candidate(offer=offer, max_tokens=cap, bound_nano=None, expected_nano=None)
+    worst = bound(rates, demand.input_bound, cap)
+    usage = Usage(input=demand.input_expected, output=min(cap, demand.expected_output))
+    expected = cost(rates, usage)
+    if demand.max_cost_nano is not None and worst > demand.max_cost_nano:
+        cap = affordable_cap(rates, demand, cap, demand.max_cost_nano)
+        if not cap:
+            detail = f"may cost {dollars(worst)}, max_cost_usd is {dollars(demand.max_cost_nano)}"
+            return excluded(offer, "max_cost", detail)
+    for name, room in sorted(rooms, key=lambda pair: pair[1].free_nano):
+        cap_here = affordable_cap(rates, demand, cap, room.free_nano)
+        if not cap_here and worst > room.free_nano:
+            detail = f"budget {name} needs {dollars(worst)}, free {dollars(room.free_nano)}"
+            return excluded(offer, "over_budget", detail, room.resets_at)
+        cap = min(cap, cap_here)
+    worst = bound(rates, demand.input_bound, cap)
+    return Candidate(offer=offer, max_tokens=cap, bound_nano=worst, expected_nano=expected)
+
+
+# Strategies: candidates -> candidates. What was named or meant for the task stays in front.
+
+Strategy = Callable[[Sequence[Candidate]], list[Candidate]]
+UNKNOWN_COST = 2**62
+
+
+def preference(candidate: Candidate) -> tuple[int, int, int]:
+    offer = candidate.offer
+    return offer.group, offer.priority, offer.order
+
+
+def priority(candidates: Sequence[Candidate]) -> list[Candidate]:
+    return sorted(candidates, key=preference)
+
+
+def local_first(candidates: Sequence[Candidate]) -> list[Candidate]:
+    return sorted(candidates, key=lambda c: (c.offer.private != "local", *preference(c)))
+
+
+def cloud_first(candidates: Sequence[Candidate]) -> list[Candidate]:
+    return sorted(candidates, key=lambda c: (c.offer.private == "local", *preference(c)))
+
+
+def cheapest(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """By expected cost of this very request; a model without a known price comes last."""
+
+    def rank(c: Candidate) -> tuple[int, tuple[int, int, int]]:
+        return (UNKNOWN_COST if c.expected_nano is None else c.expected_nano), preference(c)
+
+    return sorted(candidates, key=rank)
+
+
+def best(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """By the quality rank of the model's row, best first; unranked models last."""
+    return sorted(candidates, key=lambda c: (-(c.offer.facts.quality or 0), preference(c)))
+
+
+STRATEGIES: Mapping[str, Strategy] = {
+    "priority": priority,
+    "local_first": local_first,
+    "cloud_first": cloud_first,
+    "cheapest": cheapest,
+    "best": best,
+}
+HINTS: Mapping[str, str] = {
+    "local_preferred": "local_first",
+    "cloud_preferred": "cloud_first",
+    "cheapest": "cheapest",
+    "best_quality": "best",
+}
+
+
+def why(candidate: Candidate, strategy: str, rank: int) -> str:
+    """A few words on why this candidate stands where it stands."""
+    offer = candidate.offer
+    if offer.group == 0:
+        return "named first for this call" if rank == 1 else "named for this call"
+    said = {
+        "cheapest": "no known price"
+        if candidate.expected_nano is None
+        else f"about {dollars(candidate.expected_nano)}",
+        "best": f"quality {offer.facts.quality}" if offer.facts.quality else "quality not ranked",
+        "local_first": "local" if offer.private == "local" else "cloud",
+        "cloud_first": "local" if offer.private == "local" else "cloud",
+    }.get(strategy, "")
+    if said:
+        return said
+    if offer.group == 1:
+        return "meant for this task"
+    return f"priority {offer.priority}" if offer.priority < 1_000_000 else "available"
+
+
+def plan(offers: Sequence[Offer], demand: Demand, snapshot: Snapshot) -> Plan:
+    """Candidates in the order they will be tried, and a reason for every offer left out."""
+    kept: list[Candidate] = []
+    out: list[Excluded] = []
+    for offer in offers:
+        verdict = next(filter(None, (f(offer, demand, snapshot) for f in FILTERS)), None)
+        result = verdict or priced(offer, demand, snapshot)
+        if isinstance(result, Excluded):
+            out.append(result)
+        else:
+            kept.append(result)
+    ordered = STRATEGIES[demand.strategy](kept)
+    ranked = tuple(
+        Candidate(
+            offer=c.offer,
+            max_tokens=c.max_tokens,
+            bound_nano=c.bound_nano,
+            expected_nano=c.expected_nano,
+            why=why(c, demand.strategy, n),
+        )
+        for n, c in enumerate(ordered, 1)
+    )
+    return Plan(candidates=ranked, excluded=tuple(out), strategy=demand.strategy)
