@@ -5,7 +5,8 @@ are written once and never updated; corrections are rows of `adjustments`. Migra
 
 calls, attempts, decisions     what happened, one row per call, per attempt, per routing decision
 inflight                       what is happening: one row per running call, deleted as it ends
-usage_hour                     hourly totals, written in the transaction that writes the call
+usage_hour                     hourly totals, written in the transaction that writes the call;
+                               `hour` counts hours since the epoch, `cost_nano` has the presumed
 budget_windows, budget_events  spent and reserved money per budget and window, and what happened
 reservations, reservation_windows   money held by running attempts, and the windows it counts in
 circuits, circuit_events       is a model at a provider usable, since when, why
@@ -84,6 +85,7 @@ CREATE TABLE attempts (
     price_source TEXT,
     PRIMARY KEY (call_id, n)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX attempts_started ON attempts (started);
 
 CREATE TABLE adjustments (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -176,6 +178,8 @@ CREATE TABLE reservations (
     call_id TEXT NOT NULL,
     attempt INTEGER NOT NULL,
     owner TEXT NOT NULL,
+    provider TEXT NOT NULL DEFAULT '',
+    model TEXT NOT NULL DEFAULT '',
     amount_nano INTEGER NOT NULL CHECK (amount_nano >= 0),
     state TEXT NOT NULL CHECK (state IN ('held', 'settled', 'released', 'presumed')),
     cost_nano INTEGER,
@@ -205,6 +209,7 @@ CREATE TABLE circuits (
     probe_owner TEXT,
     probe_lease_until REAL,
     cooldown_until REAL,
+    cooldown_s REAL,
     hold_reason TEXT,
     hold_until REAL,
     hold_by TEXT,

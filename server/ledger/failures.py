@@ -1,0 +1,83 @@
+"""Why the store failed, as one sentence a person can act on."""
+
+import errno
+from pathlib import Path
+
+from ..errors import LedgerUnavailable
+from .driver import Error
+from .gate import GateBusy
+
+STORE_FAILURES = (Error, OSError, GateBusy, UnicodeDecodeError)
+DOCTOR = "Run `roundhouse doctor`."
+
+# SQLite's name of the error, without its suffixes -> sentence, next step, may pass by itself.
+SENTENCES: dict[str, tuple[str, str, bool]] = {
+    "NOTADB": (
+        "The ledger {path} is not a database.",
+        f"{DOCTOR} To start afresh, move the file away.",
+        False,
+    ),
+    "CORRUPT": ("The ledger {path} is damaged.", DOCTOR, False),
+    "FULL": ("The disk that holds the ledger {path} is full.", "Free some space.", True),
+    "CANTOPEN": (
+        "The ledger {path} cannot be opened.",
+        f"Check who owns {{home}}. {DOCTOR}",
+        False,
+    ),
+    "READONLY": (
+        "The ledger {path} cannot be written by this user.",
+        f"Check who owns {{home}}. {DOCTOR}",
+        False,
+    ),
+    "PERM": ("The ledger {path} may not be used by this user.", "Check who owns {home}.", False),
+    "BUSY": ("The ledger {path} is locked by another program.", "Try again.", True),
+    "LOCKED": ("The ledger {path} is locked by another program.", "Try again.", True),
+    "IOERR": (
+        "The ledger {path} cannot be read or written: the disk reports an error.",
+        DOCTOR,
+        True,
+    ),
+}
+BY_ERRNO = {
+    errno.ENOSPC: "FULL",
+    errno.EDQUOT: "FULL",
+    errno.EACCES: "READONLY",
+    errno.EPERM: "READONLY",
+    errno.EROFS: "READONLY",
+    errno.EIO: "IOERR",
+}
+
+
+def word(error: BaseException) -> str:
+    """SQLite's name of the failure: `FULL`, `NOTADB`; empty where there is none."""
+    if isinstance(error, UnicodeDecodeError):
+        return "CORRUPT"
+    if isinstance(error, OSError):
+        return BY_ERRNO.get(error.errno or 0, "CANTOPEN")
+    name: str = getattr(error, "sqlite_errorname", "")
+    return name.removeprefix("SQLITE_").split("_")[0]
+
+
+def is_store_failure(error: BaseException) -> bool:
+    """Whether the file or the disk is at fault, rather than a statement or its values."""
+    return isinstance(error, Error) and word(error) in SENTENCES
+
+
+def unavailable(error: BaseException, path: Path) -> LedgerUnavailable:
+    """The refusal that tells what happened to the ledger at `path`."""
+    if isinstance(error, LedgerUnavailable):
+        return error
+    if isinstance(error, GateBusy):
+        return LedgerUnavailable(
+            f"Another Roundhouse process has held the ledger for {error.waited_s:g} s.",
+            next_step=f"Try again; if it stays so, {DOCTOR[0].lower()}{DOCTOR[1:]}",
+            retryable=True,
+        )
+    sentence, next_step, retryable = SENTENCES.get(
+        word(error), (f"The ledger {{path}} failed: {error}.".replace("\n", " "), DOCTOR, False)
+    )
+    return LedgerUnavailable(
+        sentence.replace("{path}", str(path)),
+        next_step=next_step.replace("{home}", str(path.parent)),
+        retryable=retryable,
+    )
