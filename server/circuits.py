@@ -20,7 +20,7 @@ from .settings import CircuitSettings
 Key = tuple[str, str]
 State = Literal["closed", "open", "half_open"]
 Kind = Literal["success", "failure", "cooldown", "hold", "neutral"]
-Admission = Literal["closed", "probe_due", "refused"]
+VerdictKind = Literal["closed", "probe_due", "refused"]
 Refusal = Literal["circuit_open", "half_open", "cooldown", "hold"]
 
 FORGET_S = 300.0
@@ -93,7 +93,7 @@ class Verdict:
     """Whether a call may pass, and under which epoch. `until`: earliest change, None if only by
     hand or not at all. `probe_due`: whoever wins the epoch may try, once."""
 
-    admission: Admission
+    kind: VerdictKind
     epoch: int = 0
     reason: Refusal | None = None
     until: float | None = None
@@ -109,15 +109,15 @@ def keys(provider: str, model: str) -> tuple[Key, Key]:
     return (provider, "*"), (provider, model)
 
 
-def verdict(circuit: Circuit | None, now: float, *, prober_alive: bool) -> Verdict:
+def verdict(circuit: Circuit | None, now: float, *, prober_alive: bool = True) -> Verdict:
     """`prober_alive`: whether the owner of the probe under way lives; of use in half_open only."""
     if circuit is None:
-        return Verdict(admission="closed")
+        return Verdict(kind="closed")
     refused = refusal(circuit, now, prober_alive=prober_alive)
     if refused is not None:
         return refused
-    admission: Admission = "closed" if circuit.state == "closed" else "probe_due"
-    return Verdict(admission=admission, epoch=circuit.epoch)
+    kind: VerdictKind = "closed" if circuit.state == "closed" else "probe_due"
+    return Verdict(kind=kind, epoch=circuit.epoch)
 
 
 def refusal(circuit: Circuit, now: float, *, prober_alive: bool) -> Verdict | None:
@@ -134,9 +134,7 @@ def refusal(circuit: Circuit, now: float, *, prober_alive: bool) -> Verdict | No
         reason, until, detail = "half_open", circuit.probe_lease_until, "one call is testing it"
     else:
         return None
-    return Verdict(
-        admission="refused", epoch=circuit.epoch, reason=reason, until=until, detail=detail
-    )
+    return Verdict(kind="refused", epoch=circuit.epoch, reason=reason, until=until, detail=detail)
 
 
 def before(lease_until: float | None, now: float) -> bool:
@@ -159,12 +157,12 @@ def judge(
         circuit = circuits.get(key)
         prober = circuit.probe_owner if circuit and circuit.state == "half_open" else None
         one = verdict(circuit, now, prober_alive=prober is not None and alive(prober))
-        if one.admission == "refused":
+        if one.kind == "refused":
             return one, ()
-        if one.admission == "probe_due":
+        if one.kind == "probe_due":
             due.append(key)
         verdicts.append(one)
-    chosen = next((one for one in verdicts if one.admission == "probe_due"), verdicts[-1])
+    chosen = next((one for one in verdicts if one.kind == "probe_due"), verdicts[-1])
     return chosen, tuple(due)
 
 
