@@ -13,8 +13,9 @@ from pydantic import BaseModel
 
 from ..providers.types import ToolCall, Usage
 from .errors import Declined
+from .ledger.reservations import dollars
 from .outcomes import Attempted, Embedded, Failed, Outcome
-from .routing import Candidate, Excluded, Plan, dollars
+from .routing import Candidate, Excluded, Plan
 
 ERROR_BYTES = 1024
 RAW_BYTES = 700

@@ -6,15 +6,24 @@ be tried, and exclusions, each with one reason of a closed set. `route_for_task`
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ..providers.catalog import Model, Provider
 from ..providers.prices import Rates, bound, cost
 from ..providers.types import Usage
+from .budgets import Window
+from .ledger.reservations import dollars
 from .settings import Privacy
 
 SMALLEST_CAP = 256
+CEILING = Rates(  # what an unknown price is held and charged at, where the user allows that
+    input=75_000_000_000,
+    output=300_000_000_000,
+    cached=75_000_000_000,
+    cache_write=100_000_000_000,
+    source="ceiling",
+)
 
 Reason = Literal[
     "disabled",
@@ -51,7 +60,7 @@ class Offer:
     absent_detail: str = ""
     private: Privacy = "any"
     rates: Rates | None = None
-    budgets: tuple[str, ...] = ()
+    windows: tuple[Window, ...] = ()
     max_tokens: int = 4096
 
     @property
@@ -112,6 +121,7 @@ class Candidate:
     max_tokens: int
     bound_nano: int | None
     expected_nano: int | None
+    rates: Rates | None = None
     why: str = ""
 
 
@@ -215,18 +225,6 @@ def excluded(offer: Offer, reason: Reason, detail: str, until: float | None = No
 # Money: what the attempt may cost at most decides whether it fits.
 
 
-def dollars(nano: int) -> str:
-    """`$0.0312`: enough digits to tell amounts apart, no more."""
-    usd = nano / 1e9
-    return (
-        f"${usd:.2f}"
-        if usd >= 100
-        else f"${usd:.4f}"
-        if usd >= 0.0001 or not nano
-        else f"${usd:.9f}"
-    )
-
-
 def cap_for(offer: Offer, demand: Demand) -> int:
     """The output cap to send: the caller's, else the default, within what the model can write."""
     if "embeddings" in demand.needs:
@@ -248,13 +246,13 @@ def affordable_cap(rates: Rates, demand: Demand, cap: int, room_nano: int) -> in
 def priced(offer: Offer, demand: Demand, snapshot: Snapshot) -> Candidate | Excluded:
     """The offer with its price, its cap lowered to fit the budgets if need be; or why it is out."""
     cap = cap_for(offer, demand)
-    rooms = [(name, snapshot.rooms[name]) for name in offer.budgets if name in snapshot.rooms]
     rates = offer.rates
     if rates is None:
-        limited = bool(offer.budgets) or demand.max_cost_nano is not None
-        if limited and not demand.allow_unpriced:
+        if not offer.windows and demand.max_cost_nano is None:
+            return Candidate(offer=offer, max_tokens=cap, bound_nano=None, expected_nano=None)
+        if not demand.allow_unpriced:
             return excluded(offer, "unpriced", "its price is not known and a limit applies")
-        return Candidate(offer=offer, max_tokens=cap, bound_nano=None, expected_nano=None)
+        rates = CEILING
     worst = bound(rates, demand.input_bound, cap)
     usage = Usage(input=demand.input_expected, output=min(cap, demand.expected_output))
     expected = cost(rates, usage)
@@ -263,6 +261,7 @@ def priced(offer: Offer, demand: Demand, snapshot: Snapshot) -> Candidate | Excl
         if not cap:
             detail = f"may cost {dollars(worst)}, max_cost_usd is {dollars(demand.max_cost_nano)}"
             return excluded(offer, "max_cost", detail)
+    rooms = [(w.budget, snapshot.rooms[w.budget]) for w in offer.windows]
     for name, room in sorted(rooms, key=lambda pair: pair[1].free_nano):
         cap_here = affordable_cap(rates, demand, cap, room.free_nano)
         if not cap_here and worst > room.free_nano:
@@ -270,7 +269,9 @@ def priced(offer: Offer, demand: Demand, snapshot: Snapshot) -> Candidate | Excl
             return excluded(offer, "over_budget", detail, room.resets_at)
         cap = min(cap, cap_here)
     worst = bound(rates, demand.input_bound, cap)
-    return Candidate(offer=offer, max_tokens=cap, bound_nano=worst, expected_nano=expected)
+    return Candidate(
+        offer=offer, max_tokens=cap, bound_nano=worst, expected_nano=expected, rates=rates
+    )
 
 
 # Strategies: candidates -> candidates. What was named or meant for the task stays in front.
@@ -357,14 +358,5 @@ def plan(offers: Sequence[Offer], demand: Demand, snapshot: Snapshot) -> Plan:
         else:
             kept.append(result)
     ordered = STRATEGIES[demand.strategy](kept)
-    ranked = tuple(
-        Candidate(
-            offer=c.offer,
-            max_tokens=c.max_tokens,
-            bound_nano=c.bound_nano,
-            expected_nano=c.expected_nano,
-            why=why(c, demand.strategy, n),
-        )
-        for n, c in enumerate(ordered, 1)
-    )
+    ranked = tuple(replace(c, why=why(c, demand.strategy, n)) for n, c in enumerate(ordered, 1))
     return Plan(candidates=ranked, excluded=tuple(out), strategy=demand.strategy)

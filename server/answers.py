@@ -1,0 +1,299 @@
+"""What a run amounts to: answers, hand-backs, and the words for calls that got none. Pure."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..providers.types import Call, Completion, EmbedCall, Embedding, Usage
+from .errors import DeadlineExceeded, Declined, NoRoute, OverBudget
+from .ledger.reservations import Warned, dollars
+from .outcomes import Embedded, Failed, Outcome
+from .registry import Registry
+from .routing import Candidate, Excluded
+from .run import Run
+
+REASON_WORDS = {
+    "disabled": "switched off",
+    "key_missing": "without a key",
+    "not_running": "not running",
+    "over_budget": "over budget",
+}
+
+
+class Crashed(Exception):
+    """A fault of ours: masked towards the client, logged here."""
+
+
+def finished(run: Run) -> Outcome:
+    """The outcome of a run that ended. Raises what it was declined for."""
+    if run.declined is not None:
+        raise run.declined
+    if run.crash is not None:
+        raise Crashed(type(run.crash).__name__) from run.crash
+    if run.completion is None:
+        raise Declined("the call was cancelled", retryable=True, nothing_sent=not run.attempts)
+    completion = run.completion
+    structured, complaint = fitted(run, completion)
+    warnings = (*run.warnings, *([complaint] if complaint else []))
+    return replace(
+        outcome(run, completion),
+        structured=structured,
+        warnings=warnings,
+    )
+
+
+def outcome(run: Run, completion: Completion) -> Outcome:
+    last = run.attempts[-1]
+    cost, kind = run.total_cost()
+    first = run.first_token_at
+    return Outcome(
+        call_id=run.call_id,
+        text=completion.text,
+        finish_reason=completion.finish_reason,
+        provider=last.provider,
+        model=last.model,
+        usage=run.usage,
+        cost_nano=cost,
+        cost_kind=kind,
+        attempts=tuple(run.attempts),
+        tool_calls=completion.tool_calls,
+        reasoning=completion.reasoning,
+        latency_ms=round(((run.ended or run.started) - run.started) * 1000),
+        first_token_ms=None if first is None else round((first - run.started) * 1000),
+        raw_usage=completion.raw_usage,
+    )
+
+
+def so_far(run: Run) -> Outcome:
+    """The deadline's hand-back: the text there is, while the call goes on."""
+    assert run.trying is not None
+    offer = run.trying.candidate.offer
+    begun = run.assembler is not None and bool(run.assembler.text)
+    state = "the answer is still being written" if begun else "the model has not begun to answer"
+    return Outcome(
+        call_id=run.call_id,
+        text=run.text,
+        finish_reason="timeout",
+        provider=offer.provider.name,
+        model=offer.model,
+        usage=run.observed(),
+        cost_nano=None,
+        cost_kind="unknown",
+        attempts=tuple(run.attempts),
+        warnings=(
+            f"Time is up and {state}; read on with complete(call_id={run.call_id!r}, "
+            f"offset={len(run.text)}). The cost is known when it ends.",
+        ),
+        latency_ms=round(run.elapsed_s() * 1000),
+    )
+
+
+def fitted(run: Run, completion: Completion) -> tuple[Any, str | None]:
+    """The answer as data if a schema was asked for, and what is wrong with it, if anything."""
+    call = run.asked
+    if isinstance(call, EmbedCall) or call.output_schema is None or completion.tool_calls:
+        return None, None
+    try:
+        value = json.loads(completion.text)
+    except ValueError:
+        return None, "the answer is not valid JSON, although a schema was asked for"
+    from jsonschema import Draft202012Validator  # kept off the start path: 30 ms
+
+    error = next(iter(Draft202012Validator(dict(call.output_schema)).iter_errors(value)), None)
+    if error is None:
+        return value, None
+    return value, f"the answer does not fit the schema at {error.json_path}"
+
+
+def embedded(run: Run) -> Embedded:
+    """The vectors of a run that ended; ranked, if there was a query to rank by."""
+    if run.declined is not None:
+        raise run.declined
+    if run.crash is not None:
+        raise Crashed(type(run.crash).__name__) from run.crash
+    if run.embedding is None:
+        raise Declined("the call was cancelled", retryable=True, nothing_sent=not run.attempts)
+    embedding, ranking = run.embedding, None
+    if run.query is not None:
+        *vectors, asked = embedding.vectors
+        embedding = replace(embedding, vectors=tuple(vectors))
+        ranking = ranked(asked, vectors)
+    last = run.attempts[-1]
+    cost, kind = run.total_cost()
+    return Embedded(
+        call_id=run.call_id,
+        provider=last.provider,
+        model=last.model,
+        embedding=replace(embedding, usage=run.usage),
+        dimensions=len(embedding.vectors[0]) if embedding.vectors else 0,
+        cost_nano=cost,
+        cost_kind=kind,
+        attempts=tuple(run.attempts),
+        warnings=tuple(run.warnings),
+        ranking=ranking,
+        latency_ms=round(((run.ended or run.started) - run.started) * 1000),
+    )
+
+
+def ranked(
+    asked: Sequence[float], vectors: Sequence[Sequence[float]]
+) -> tuple[tuple[int, float], ...]:
+    """Indexes by cosine similarity, closest first; ties keep the order of the texts."""
+    scores = [(n, cosine(asked, vector)) for n, vector in enumerate(vectors)]
+    return tuple(sorted(scores, key=lambda pair: -pair[1]))
+
+
+def cosine(a: Sequence[float], b: Sequence[float]) -> float:
+    length = math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+    return sum(x * y for x, y in zip(a, b, strict=True)) / length if length else 0.0
+
+
+def batches(call: EmbedCall, texts: Sequence[str], size: int) -> Iterator[EmbedCall]:
+    """The call over these texts, cut into pieces no larger than a provider takes."""
+    for start in range(0, len(texts), size):
+        yield replace(call, texts=tuple(texts[start : start + size]))
+
+
+def call_for(asked: Call, candidate: Candidate, registry: Registry) -> Call:
+    """The call as this candidate gets it: with the plan's output cap, and the temperature the user
+    configured for the provider where the caller named none."""
+    temperature = asked.temperature
+    if temperature is None:
+        temperature = registry.defaults(candidate.offer.provider.name).temperature
+    return replace(asked, max_tokens=candidate.max_tokens, temperature=temperature)
+
+
+def warnings(warned: Iterable[Warned]) -> list[str]:
+    return [
+        f"budget {each.budget} has used {dollars(each.committed_nano)} of "
+        f"{dollars(each.limit_nano)}"
+        for each in warned
+    ]
+
+
+def too_late(run: Run) -> DeadlineExceeded:
+    sent = bool(run.rows)
+    tried = f" ({run.trail()})" if run.trail() else ""
+    return DeadlineExceeded(
+        f"no model had begun to answer after {run.elapsed_s():.0f} s{tried}",
+        next_step="Raise timeout_s, or name a faster model.",
+        retryable=True,
+        nothing_sent=not sent,
+    )
+
+
+def joined(parts: Sequence[Embedding]) -> Embedding:
+    """Batches as one answer; a sum of usage is known only if every part's is."""
+    inputs = [part.usage.input for part in parts]
+    total = sum(n for n in inputs if n is not None) if None not in inputs else None
+    return Embedding(
+        vectors=tuple(vector for part in parts for vector in part.vectors),
+        usage=Usage(input=total, output=0),
+        model=parts[-1].model,
+        request_id=parts[-1].request_id,
+    )
+
+
+def no_route(run: Run) -> Declined:
+    """Why nothing is left to try, and what would change that."""
+    assert run.plan is not None
+    out = run.plan.excluded
+    money = [e for e in out if e.reason in ("over_budget", "max_cost", "unpriced")]
+    others = [e for e in out if e.reason not in ("key_missing", "not_running", "disabled")]
+    if money and len(money) == len(others):
+        return unaffordable(run, money)
+    waits = [e.until for e in out if e.until is not None]
+    soonest = min(waits) - run.desk.clock() if waits else None
+    return NoRoute(
+        f"no model can take this call: {listed(others or out)}",
+        next_step=advice(run, others),
+        retryable=bool(waits),
+        retry_after_s=max(0.0, soonest) if soonest is not None else None,
+    )
+
+
+def unaffordable(run: Run, money: Sequence[Excluded]) -> Declined:
+    first = money[0]
+    room = next((r for r in sorted_rooms(run) if r[0] in first.detail), None)
+    if first.reason != "over_budget" or room is None:
+        return NoRoute(
+            f"no model can take this call: {listed(money)}",
+            next_step="Raise max_cost_usd, lower max_tokens, or name a cheaper model.",
+        )
+    name, free, resets = room
+    return OverBudget(
+        f"{first.provider}/{first.model} is over budget: {first.detail}",
+        next_step="Lower max_tokens, name a cheaper model (prefer=cheapest), or raise the budget.",
+        budget=name,
+        needed_nano=0,
+        free_nano=free,
+        resets_at=resets,
+    )
+
+
+def sorted_rooms(run: Run) -> list[tuple[str, int, float | None]]:
+    rooms = run.rooms.items()
+    return sorted(((n, r.free_nano, r.resets_at) for n, r in rooms), key=lambda room: room[1])
+
+
+def listed(excluded: Sequence[Excluded]) -> str:
+    """The reasons, a few in full and the rest counted."""
+    if not excluded:
+        return "no provider is configured"
+    shown = [f"{e.provider}/{e.model} {e.detail or REASON_WORDS[e.reason]}" for e in excluded[:4]]
+    more = f" and {len(excluded) - 4} more" if len(excluded) > 4 else ""
+    return "; ".join(shown) + more
+
+
+def advice(run: Run, others: Sequence[Excluded]) -> str:
+    if others:
+        return "route_for_task shows every reason; provider_health shows what is up."
+    return run.desk.registry.what_would_enable()
+
+
+def all_failed(run: Run) -> Declined:
+    """Every attempt failed, or the money went elsewhere between plan and attempt."""
+    if not run.attempts:
+        return run.refusal or NoRoute("every candidate was taken or blocked", retryable=True)
+    error = run.last_error
+    last = run.attempts[-1]
+    several = f" (the last of {len(run.attempts)} attempts)" if len(run.attempts) > 1 else ""
+    status = f"HTTP {last.http_status}, " if last.http_status else ""
+    cost, _ = run.total_cost()
+    return Failed(
+        f"{last.provider}/{last.model} {last.outcome.replace('_', ' ')}{several}: "
+        f"{status}{last.detail or 'no detail'}",
+        next_step=next_step(run),
+        call_id=run.call_id,
+        attempts=tuple(run.attempts),
+        raw=run.desk.redactor.text(error.body) if error else "",
+        retryable=bool(error and (error.retry_same or error.fall_back)),
+        retry_after_s=error.retry_after_s if error else None,
+        nothing_sent=False,
+        facts=(
+            ("provider", last.provider),
+            *((("http_status", str(last.http_status)),) if last.http_status else ()),
+            ("cost", "unknown" if cost is None else dollars(cost)),
+        ),
+    )
+
+
+NEXT_STEPS = {
+    "locked": "Check the key: `roundhouse doctor` says where it came from.",
+    "exhausted": "The account is out of credit or quota; another provider can take over.",
+    "misdirected": "Check the model's name and the provider's address.",
+    "refused": "Change the request; sending it again will fail again.",
+    "too_long": "Send less, or name a model with a larger context.",
+    "throttled": "Wait, or name another provider.",
+}
+
+
+def next_step(run: Run) -> str:
+    error = run.last_error
+    if error is None:
+        return ""
+    provider = run.attempts[-1].provider
+    hint = run.desk.registry.start_hint(provider) if error.kind == "unreachable" else ""
+    return hint or NEXT_STEPS.get(error.kind, "provider_health shows what is up.")

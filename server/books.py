@@ -1,0 +1,218 @@
+"""What the steps of a call write and read: each function is one transaction on the ledger."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from ..providers.errors import UpstreamError
+from . import circuits
+from .budgets import Window
+from .circuits import Key, Policy
+from .ledger import circuit_rows, owners, records, reservations
+from .ledger.driver import Connection
+from .ledger.records import AttemptRow, CallRow, InflightRow
+from .ledger.reservations import Warned
+from .routing import Block, Room, Snapshot
+
+LEASE_S = 900.0
+PROBE_S = 60.0
+
+
+class NotAdmitted(Exception):
+    """The circuit changed since the plan was made, or another process won its probe."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """An attempt about to be made. `reserve_nano` None: nothing to hold (no price, or free)."""
+
+    inflight: InflightRow
+    reservation: str
+    reserve_nano: int | None
+    windows: Sequence[Window]
+    guarded: bool
+    run_dir: Path
+    now: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The circuits' epochs the attempt was admitted under, and budgets that just gave warning."""
+
+    epochs: dict[Key, int]
+    warned: tuple[Warned, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What an attempt says of its circuits. `error` None is a success; `neutral` says nothing."""
+
+    error: UpstreamError | None
+    neutral: bool
+    epochs: dict[Key, int]
+    policy: Policy
+    jitter: float
+    until: float | None
+    blameless: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """An attempt that ended: its row, its money, its circuits."""
+
+    attempt: AttemptRow
+    reservation: str
+    money: Literal["settle", "release", "presume"]
+    verdict: Verdict | None
+    now: float
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """A call that ended: its row, all its attempts, and the decision behind it as JSON."""
+
+    call: CallRow
+    attempts: Sequence[AttemptRow]
+    decision: str | None
+
+
+def snapshot(
+    db: Connection,
+    keys: Iterable[Key],
+    windows: Iterable[Window],
+    run_dir: Path,
+    now: float,
+) -> Snapshot:
+    """Circuits and money at one moment, for planning."""
+    rows = circuit_rows.load(db)
+    alive = partial(owners.alive, run_dir)
+    blocks: dict[Key, Block] = {}
+    for key in keys if rows else ():
+        found, _ = circuits.judge(rows, *key, now, alive=alive)
+        if found.reason is not None:
+            blocks[key] = Block(reason=found.reason, detail=found.detail, until=found.until)
+    rooms: dict[str, Room] = {}
+    for window in windows:
+        there = reservations.standing(db, window)
+        free = max(0, window.limit_nano - there.committed_nano)
+        rooms[window.budget] = Room(
+            limit_nano=window.limit_nano, free_nano=free, resets_at=window.end
+        )
+    return Snapshot(now=now, blocks=blocks, rooms=rooms)
+
+
+def open_attempt(db: Connection, opening: Opening) -> Opened:
+    """Hold the money, pass the circuits, and show the call as running.
+
+    Raises OverBudget and NotAdmitted; after either, nothing is held."""
+    row = opening.inflight
+    assert row.provider is not None
+    assert row.model is not None
+    warned: list[Warned] = []
+    if opening.reserve_nano is not None:
+        warned = reservations.reserve(
+            db,
+            reservation=opening.reservation,
+            call_id=row.call_id,
+            attempt=row.attempt,
+            owner=row.owner,
+            amount_nano=opening.reserve_nano,
+            windows=opening.windows,
+            now=opening.now,
+            lease_until=opening.now + LEASE_S,
+            provider=row.provider,
+            model=row.model,
+        )
+    epochs = admit(db, (row.provider, row.model), opening) if opening.guarded else {}
+    show(db, row)
+    return Opened(epochs=epochs, warned=tuple(warned))
+
+
+def admit(db: Connection, key: Key, opening: Opening) -> dict[Key, int]:
+    """The epochs under which the attempt passes both its circuits, probes won included."""
+    both = circuits.keys(*key)
+    rows = {each: circuit_rows.find(db, each) for each in both}
+    alive = partial(owners.alive, opening.run_dir)
+    found, due = circuits.judge(rows, *key, opening.now, alive=alive)
+    if found.kind == "refused":
+        raise NotAdmitted(found.detail)
+    won = circuit_rows.take_probes(
+        db,
+        [(each, rows[each].epoch) for each in due],
+        owner=opening.inflight.owner,
+        lease_until=circuits.probe_lease(opening.now, PROBE_S),
+        now=opening.now,
+    )
+    if won is None:
+        raise NotAdmitted("another call is testing it")
+    return {each: won.get(each, rows[each].epoch) for each in both}
+
+
+def show(db: Connection, row: InflightRow) -> None:
+    if row.attempt == 1:
+        records.begin(db, row)
+        return
+    records.advance(
+        db,
+        row.call_id,
+        provider=row.provider,
+        model=row.model,
+        phase=row.phase,
+        attempt=row.attempt,
+        attempt_started=row.attempt_started,
+        first_token_at=None,
+        output_tokens=0,
+        beat=row.beat,
+        reserved_nano=row.reserved_nano,
+        next_try_at=None,
+        trail=row.trail,
+    )
+
+
+def close_attempt(db: Connection, closing: Closing, ending: Ending | None) -> None:
+    """Everything the end of an attempt changes; with the last one the call ends too."""
+    match closing.money:
+        case "settle":
+            reservations.settle(
+                db, closing.reservation, closing.attempt.cost_nano or 0, closing.now
+            )
+        case "release":
+            reservations.release(db, closing.reservation, closing.now)
+        case "presume":
+            reservations.presume(db, closing.reservation, closing.now, by=closing.by)
+    records.add_attempt(db, closing.attempt)
+    if closing.verdict is not None:
+        judge(db, closing.attempt, closing.verdict, closing.now, closing.by)
+    if ending is not None:
+        end(db, ending)
+
+
+def judge(db: Connection, attempt: AttemptRow, verdict: Verdict, now: float, by: str) -> None:
+    touched = circuits.touched(
+        attempt.provider, attempt.model, verdict.error, blameless=verdict.blameless
+    )
+    for key, kind in touched:
+        circuit_rows.record(
+            db,
+            key,
+            "neutral" if verdict.neutral else kind,
+            epoch=verdict.epochs.get(key, 0),
+            now=now,
+            by=by,
+            policy=verdict.policy,
+            jitter=verdict.jitter,
+            error=attempt.outcome,
+            until=verdict.until,
+            hold=verdict.error.hold if verdict.error else None,
+        )
+
+
+def waiting(db: Connection, call_id: str, next_try_at: float, trail: str) -> None:
+    records.advance(db, call_id, phase="retry", next_try_at=next_try_at, trail=trail)
+
+
+def end(db: Connection, ending: Ending) -> None:
+    records.finish(db, ending.call, ending.attempts, ending.decision)

@@ -1,0 +1,324 @@
+"""One call from start to finish: plan, reserve, admit, attempt, settle. The only file that knows
+the story; routing, circuits, retries, budgets, prices, ledger and http are leaves it calls.
+
+A call runs in a task of its own, so that it can outlive the request that asked for it: at the
+caller's deadline the text so far goes back with a call_id, and the rest can be read later.
+"""
+
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ..providers.assemble import Assembler
+from ..providers.errors import TimedOut, UpstreamError
+from ..providers.http import Limits
+from ..providers.types import Call, EmbedCall, Embedding
+from . import answers, books, retries, rows, telling
+from .asks import Ask, EmbedAsk, Size, Wish
+from .desk import Client, Desk
+from .errors import DeadlineExceeded, Declined, LedgerUnavailable, NotFound, OverBudget
+from .offers import demand_for, planned
+from .outcomes import Embedded, Outcome
+from .routing import Candidate, Plan
+from .run import Run, Shelf, Trying
+
+logger = logging.getLogger(__name__)
+
+RUN_CAP_S = 600.0
+SETTLE_S = 0.3
+FIRST_SHARE = 0.6
+
+Report = Callable[[float, float | None, str | None], Awaitable[None]]
+
+
+class Calls:
+    """The calls of one server process: those running, and the answers that can still be read."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.shelf = Shelf()
+        self.group: TaskGroup | None = None
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[TaskGroup]:
+        """While open, calls can be made; leaving cancels what runs, and each settles."""
+        async with anyio.create_task_group() as group:
+            self.group = group
+            try:
+                yield group
+            finally:
+                self.group = None
+                group.cancel_scope.cancel()
+
+    async def route(self, wish: Wish, size: Size, client: Client) -> Plan:
+        """The plan a call of this size would execute now. Writes and sends nothing."""
+        demand = demand_for(self.desk, wish, size=size)
+        plan, _ = await planned(self.desk, wish, demand, client)
+        return plan
+
+    async def complete(self, ask: Ask, client: Client, report: Report) -> Outcome:
+        """The answer, or what there is of it at the deadline.
+
+        Raises Declined: BadRequest, NoRoute, OverBudget, AllFailed, DeadlineExceeded,
+        LedgerUnavailable."""
+        run = self.start(ask.wish, ask.call, client, ask.timeout_s, capped=ask.capped)
+        return await self.answer(run, run.timeout_s, report)
+
+    async def embed(self, ask: EmbedAsk, client: Client) -> Embedded:
+        """The vectors of every text. Raises Declined, as `complete` does."""
+        run = self.start(ask.wish, ask.call, client, ask.timeout_s, query=ask.query)
+        await self.wait(run, run.timeout_s, None)
+        if not run.done.is_set():
+            raise await self.too_late(run)
+        return answers.embedded(run)
+
+    async def read_on(self, call_id: str, timeout_s: float | None, report: Report) -> Outcome:
+        """An earlier call's answer: waits for the rest if it still runs. Raises NotFound."""
+        run = self.shelf.find(call_id)
+        if run is None or isinstance(run.asked, EmbedCall):
+            raise NotFound(
+                f"there is no call {call_id[:40]!r} to read on in",
+                next_step="Answers are kept in memory by the server that made them, a while only.",
+            )
+        return await self.answer(run, timeout_s or self.desk.settings.limits.timeout_s, report)
+
+    def start(
+        self,
+        wish: Wish,
+        asked: Call | EmbedCall,
+        client: Client,
+        timeout_s: float | None,
+        *,
+        capped: bool = False,
+        query: str | None = None,
+    ) -> Run:
+        if self.group is None:
+            raise Declined("the server is shutting down", retryable=True)
+        run = Run(
+            desk=self.desk,
+            call_id=self.desk.new_id(),
+            wish=wish,
+            client=client,
+            asked=asked,
+            timeout_s=timeout_s or self.desk.settings.limits.timeout_s,
+            started=self.desk.clock(),
+            begun=self.desk.monotonic(),
+            capped=capped,
+            query=query,
+        )
+        self.shelf.put(run)
+        self.group.start_soon(self.carry_out, run)
+        return run
+
+    async def answer(self, run: Run, timeout_s: float, report: Report) -> Outcome:
+        """Waits for the run; at the deadline hands back what is there, or ends what is not."""
+        await self.wait(run, timeout_s, report)
+        if run.done.is_set():
+            return answers.finished(run)
+        if run.answering:
+            return answers.so_far(run)
+        raise await self.too_late(run)
+
+    async def wait(self, run: Run, timeout_s: float, report: Report | None) -> None:
+        """Until the run is done or time is up. A caller who cancels cancels the run; it settles."""
+        try:
+            with anyio.move_on_after(timeout_s):
+                await (telling.tell(run, report) if report else run.done.wait())
+        except anyio.get_cancelled_exc_class():
+            await self.stop(run)
+            raise
+
+    async def stop(self, run: Run) -> None:
+        """Cancels a run and gives it a moment to settle."""
+        run.scope.cancel()
+        with anyio.move_on_after(SETTLE_S, shield=True):
+            await run.done.wait()
+
+    async def too_late(self, run: Run) -> DeadlineExceeded:
+        run.ending = "timeout"
+        await self.stop(run)
+        return answers.too_late(run)
+
+    async def carry_out(self, run: Run) -> None:
+        """The task of one call. Nothing it meets may take the server along."""
+        try:
+            with run.scope:
+                run.scope.deadline = anyio.current_time() + RUN_CAP_S
+                await self.tell_story(run)
+        except Declined as declined:
+            run.declined = declined
+        except Exception as error:  # the outermost frame of this task: logged here, masked there
+            logger.error("call %s failed: %s", run.call_id, type(error).__name__, exc_info=error)
+            run.crash = error
+        finally:
+            await self.record(run)
+            run.done.set()
+
+    async def record(self, run: Run) -> None:
+        """The row of a call that ended between two attempts, or before the first."""
+        if run.recorded:
+            return
+        with anyio.CancelScope(shield=True):
+            try:
+                await self.desk.ledger.write(books.end, rows.ending(run, run.declined))
+            except LedgerUnavailable as unavailable:
+                logger.warning("call %s was not recorded: %s", run.call_id, unavailable)
+
+    async def tell_story(self, run: Run) -> None:
+        demand = demand_for(self.desk, run.wish, asked=run.asked, capped=run.capped)
+        run.local_only = demand.privacy == "local"
+        run.plan, run.rooms = await planned(self.desk, run.wish, demand, run.client)
+        if not run.plan.candidates:
+            raise answers.no_route(run)
+        fallback = self.desk.settings.routing.fallback
+        candidates = run.plan.candidates if fallback else run.plan.candidates[:1]
+        for index, candidate in enumerate(candidates):
+            if await self.try_candidate(run, candidate, len(candidates) - index - 1):
+                return
+        raise answers.all_failed(run)
+
+    async def try_candidate(self, run: Run, candidate: Candidate, left: int) -> bool:
+        """Attempts at one candidate until it answers (True) or the next one's turn comes (False).
+        Raises the Declined that ends the call when no other could help."""
+        here = 0
+        while True:
+            here += 1
+            try:
+                await self.attempt(run, candidate, left)
+                return True
+            except OverBudget as over:
+                run.refusal = over  # another process took the money since the plan was made
+                return False
+            except books.NotAdmitted:
+                return False
+            except UpstreamError as error:
+                run.last_error = error
+                step = self.next_step(run, error, here, left)
+            if step.step == "stop":
+                raise answers.all_failed(run)
+            if step.step == "next":
+                return False
+            await self.pause(run, step)
+
+    def next_step(self, run: Run, error: UpstreamError, here: int, left: int) -> retries.Next:
+        settings = self.desk.settings.retries
+        return retries.after(
+            error,
+            retries.Progress(
+                here=here,
+                total=len(run.rows),
+                candidates_left=left,
+                remaining_s=run.remaining_s(),
+                jitter=self.desk.draw(),
+            ),
+            per_provider=settings.per_provider,
+            per_call=settings.per_call,
+            base_s=settings.base_delay_ms / 1000,
+        )
+
+    async def pause(self, run: Run, step: retries.Next) -> None:
+        run.phase = "retry"
+        run.trying = None
+        run.next_wait = (step.wait_s, step.why)
+        run.next_try_at = self.desk.clock() + step.wait_s
+        self.desk.ledger.write_soon(books.waiting, run.call_id, run.next_try_at, run.trail())
+        await anyio.sleep(step.wait_s)
+
+    async def attempt(self, run: Run, candidate: Candidate, left: int) -> None:
+        """One request, with its money and its row. The reservation's id is chosen before anything
+        is written, so that whatever happens it can be closed."""
+        trying = run.begin(candidate, self.patience(run, candidate, left))
+        outcome = "cancelled"
+        try:
+            trying.opened = await self.desk.ledger.write(
+                books.open_attempt, rows.opening(run, trying)
+            )
+            run.warnings += answers.warnings(trying.opened.warned)
+            await self.speak(run, trying)
+            outcome = "ok"
+        except UpstreamError as error:
+            trying.error, outcome = error, error.kind
+            raise
+        except (OverBudget, books.NotAdmitted, LedgerUnavailable):
+            outcome = "withdrawn"
+            raise
+        finally:
+            if outcome != "withdrawn":
+                await self.close(run, trying, outcome)
+            run.trying = None
+
+    async def close(self, run: Run, trying: Trying, outcome: str) -> None:
+        """Money, attempt and circuits in one transaction; where the call ends here, its row too.
+        Shielded: a cancelled caller does not leave money held."""
+        name = "deadline" if outcome == "cancelled" and run.ending == "timeout" else outcome
+        closing = rows.closing(run, trying, name)
+        last = outcome in ("ok", "cancelled")
+        ending = rows.ending(run, None) if last else None
+        with anyio.CancelScope(shield=True):
+            await self.desk.ledger.write(books.close_attempt, closing, ending)
+
+    def patience(self, run: Run, candidate: Candidate, left: int) -> float:
+        """Seconds to wait for a first sign of life: while others are left, they keep 40 % of the
+        time that remains; a local model that is the last hope may load for longer."""
+        provider = candidate.offer.provider
+        if left:
+            share = run.remaining_s() * FIRST_SHARE
+        else:
+            share = RUN_CAP_S if provider.local else run.remaining_s()
+        return min(provider.first_byte_timeout_s, max(share, 1.0))
+
+    async def speak(self, run: Run, trying: Trying) -> None:
+        """Sends the request and listens. No sign of life within the attempt's patience is the
+        provider's failure, and the next candidate's chance."""
+        provider = trying.candidate.offer.provider
+        async with self.desk.queue(provider).turn():
+            run.phase, trying.sent = "wait", True
+            with anyio.move_on_after(trying.patience_s) as scope:
+                if isinstance(run.asked, EmbedCall):
+                    run.embedding = await self.vectors(run, run.asked, trying)
+                else:
+                    await self.listen(run, run.asked, trying, scope)
+        if scope.cancelled_caught:
+            raise TimedOut(provider.name, f"no answer began within {trying.patience_s:.0f} s")
+
+    async def listen(
+        self, run: Run, asked: Call, trying: Trying, patience: anyio.CancelScope
+    ) -> None:
+        offer = trying.candidate.offer
+        assembler = run.assembler = Assembler()
+        stream = self.desk.http.stream(
+            offer.provider,
+            self.desk.key_of(offer.provider),
+            answers.call_for(asked, trying.candidate, self.desk.registry),
+            model=offer.model,
+            limits=Limits(first_byte_s=trying.patience_s),
+            local_only=run.local_only,
+        )
+        async with stream as chunks:
+            trying.request_id, trying.status = chunks.request_id, chunks.status
+            async for chunk in chunks:
+                assembler.add(chunk)
+                if trying.first_chunk_at is None:
+                    patience.deadline = float("inf")
+                    run.heard(trying)
+        run.completion = assembler.completion(provider=offer.provider.name)
+
+    async def vectors(self, run: Run, asked: EmbedCall, trying: Trying) -> Embedding:
+        offer = trying.candidate.offer
+        texts = (*asked.texts, *((run.query,) if run.query is not None else ()))
+        return answers.joined(
+            [
+                await self.desk.http.embed(
+                    offer.provider,
+                    self.desk.key_of(offer.provider),
+                    batch,
+                    model=offer.model,
+                    limits=Limits(first_byte_s=trying.patience_s),
+                    local_only=run.local_only,
+                )
+                for batch in answers.batches(asked, texts, offer.provider.embed_batch)
+            ]
+        )

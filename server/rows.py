@@ -1,0 +1,206 @@
+"""From a run to the rows of the ledger. Pure, but for the clock and the dice of the desk."""
+
+import json
+from collections.abc import Mapping
+
+from ..providers.errors import Throttled
+from . import circuits, results
+from .books import Closing, Ending, Opening, Verdict
+from .errors import Declined
+from .ledger.records import AttemptRow, CallRow, InflightRow, Status
+from .outcomes import Attempted
+from .run import Charge, Run, Trying
+
+ERROR_CHARS = 300
+STATUS_OF: Mapping[str, Status] = {
+    "no_route": "refused",
+    "over_budget": "refused",
+    "bad_request": "refused",
+    "not_found": "refused",
+    "deadline_exceeded": "timeout",
+}
+
+
+def one_line(text: str, limit: int = ERROR_CHARS) -> str:
+    return " ".join(text.split())[:limit]
+
+
+def opening(run: Run, trying: Trying) -> Opening:
+    desk, candidate = run.desk, trying.candidate
+    now = desk.clock()
+    reserve = candidate.bound_nano or None
+    row = InflightRow(
+        call_id=run.call_id,
+        tool=run.wish.tool,
+        server=desk.server_id,
+        owner=desk.ledger.owner,
+        client=run.client.name,
+        project=desk.project,
+        phase="connect",
+        started=run.started,
+        beat=now,
+        task=run.wish.task,
+        strategy=run.plan.strategy if run.plan else None,
+        privacy=run.wish.privacy,
+        provider=candidate.offer.provider.name,
+        model=candidate.offer.model,
+        attempt=trying.n,
+        attempt_started=trying.started,
+        input_tokens=run.expected_input(),
+        reserved_nano=reserve or 0,
+        trail=run.trail(),
+    )
+    return Opening(
+        inflight=row,
+        reservation=trying.reservation,
+        reserve_nano=reserve,
+        windows=candidate.offer.windows,
+        guarded=desk.settings.circuits.enabled,
+        run_dir=desk.ledger.run_dir,
+        now=now,
+    )
+
+
+def closing(run: Run, trying: Trying, outcome: str) -> Closing:
+    """The attempt's row, its charge and what it says of its circuits; notes the attempt on the
+    run as well."""
+    now = run.desk.clock()
+    charge = run.charge(trying, outcome)
+    row = attempt_row(run, trying, outcome, charge, now)
+    run.rows.append(row)
+    run.attempts.append(
+        Attempted(
+            n=row.n,
+            provider=row.provider,
+            model=row.model,
+            outcome=outcome,
+            ms=round((now - trying.started) * 1000),
+            http_status=row.http_status,
+            detail=row.error or "",
+            cost_nano=row.cost_nano,
+            cost_kind=row.cost_kind,
+        )
+    )
+    run.usage = charge.usage
+    return Closing(
+        attempt=row,
+        reservation=trying.reservation,
+        money=charge.money,
+        verdict=verdict(run, trying, outcome, now),
+        now=now,
+        by=run.desk.ledger.owner,
+    )
+
+
+def attempt_row(run: Run, trying: Trying, outcome: str, charge: Charge, now: float) -> AttemptRow:
+    offer, rates, error = trying.candidate.offer, trying.candidate.rates, trying.error
+    answer = run.completion or run.embedding
+    detail = one_line(run.desk.redactor.text(error.detail)) if error else None
+    return AttemptRow(
+        call_id=run.call_id,
+        n=trying.n,
+        provider=offer.provider.name,
+        model=offer.model,
+        started=trying.started,
+        ended=now,
+        outcome=outcome,
+        first_token_at=trying.first_chunk_at,
+        http_status=error.status if error else trying.status,
+        error=detail,
+        provider_request_id=(error.request_id if error else None) or trying.request_id,
+        answered_by=answer.model if answer else None,
+        waited_s=trying.waited_s,
+        waited_for=trying.waited_for or None,
+        input_tokens=charge.usage.input,
+        output_tokens=charge.usage.output,
+        cached_tokens=charge.usage.cached,
+        cache_write_tokens=charge.usage.cache_write,
+        reasoning_tokens=charge.usage.reasoning,
+        usage_estimated=charge.usage.estimated,
+        reserved_nano=trying.candidate.bound_nano,
+        cost_nano=charge.nano,
+        cost_kind=charge.kind,
+        rates=json.dumps(rates.facts()) if rates else None,
+        price_source=rates.source if rates else "unknown",
+    )
+
+
+def verdict(run: Run, trying: Trying, outcome: str, now: float) -> Verdict | None:
+    """None where circuits are switched off. A caller's cancel says nothing; neither does a
+    deadline shorter than a provider can be blamed for."""
+    desk, error = run.desk, trying.error
+    if not desk.settings.circuits.enabled or trying.opened is None:
+        return None
+    provider = trying.candidate.offer.provider
+    wait = error.retry_after_s if isinstance(error, Throttled) else None
+    short = now - trying.started < min(provider.first_byte_timeout_s, circuits.COOLDOWN_S)
+    return Verdict(
+        error=error,
+        neutral=outcome in ("cancelled", "deadline"),
+        epochs=trying.opened.epochs,
+        policy=circuits.policy(desk.settings.circuits, local=provider.local),
+        jitter=desk.draw(),
+        until=None if wait is None else now + wait,
+        blameless=error is not None and error.kind == "timed_out" and short,
+    )
+
+
+def ending(run: Run, declined: Declined | None) -> Ending:
+    """The call's row, with sums over its attempts; marks the run as recorded."""
+    run.recorded = True
+    run.ended = now = run.desk.clock()
+    cost, kind = run.total_cost()
+    last = run.rows[-1] if run.rows else None
+    row = CallRow(
+        call_id=run.call_id,
+        tool=run.wish.tool,
+        server=run.desk.server_id,
+        client=run.client.name,
+        project=run.desk.project,
+        status=status(run, declined),
+        started=run.started,
+        ended=now,
+        task=run.wish.task,
+        strategy=run.plan.strategy if run.plan else None,
+        privacy=run.wish.privacy,
+        provider=last.provider if last else None,
+        model=last.model if last else None,
+        finish_reason=run.completion.finish_reason if run.completion else None,
+        error_kind=error_kind(run, declined),
+        error=one_line(run.desk.redactor.text(declined.message)) if declined else None,
+        attempts=len(run.rows),
+        first_token_at=run.first_token_at,
+        input_tokens=total(run, "input_tokens"),
+        output_tokens=total(run, "output_tokens"),
+        cached_tokens=total(run, "cached_tokens"),
+        cache_write_tokens=total(run, "cache_write_tokens"),
+        reasoning_tokens=total(run, "reasoning_tokens"),
+        usage_estimated=any(row.usage_estimated for row in run.rows),
+        cost_nano=cost,
+        cost_kind=kind,
+        trail=run.trail(),
+    )
+    decision = results.compact(results.plan_of(run.plan)) if run.plan else None
+    return Ending(call=row, attempts=tuple(run.rows), decision=decision)
+
+
+def status(run: Run, declined: Declined | None) -> Status:
+    if run.completion is not None or run.embedding is not None:
+        return "ok"
+    if declined is not None:
+        return STATUS_OF.get(declined.code, "failed")
+    return run.ending
+
+
+def error_kind(run: Run, declined: Declined | None) -> str | None:
+    if run.completion is not None or run.embedding is not None:
+        return None
+    if run.last_error is not None and run.rows:
+        return run.last_error.kind
+    return declined.code if declined is not None else run.ending
+
+
+def total(run: Run, column: str) -> int | None:
+    """A sum over the attempts; None where none of them knows."""
+    known = [value for row in run.rows if (value := getattr(row, column)) is not None]
+    return sum(known) if known else None

@@ -1,0 +1,238 @@
+"""One running call: what is known of it at any moment, from which its rows and answers are made."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+import anyio
+
+from ..providers.errors import UpstreamError
+from ..providers.prices import Rates, cost, estimate_tokens
+from ..providers.types import Call, Completion, EmbedCall, Embedding, Usage
+from .asks import Wish
+from .errors import Declined
+from .ledger.records import AttemptRow, Phase
+from .outcomes import Attempted, CostKind
+from .routing import Candidate, Plan, Room
+
+if TYPE_CHECKING:
+    from ..providers.assemble import Assembler
+    from .books import Opened
+    from .desk import Client, Desk
+
+KEPT_RUNS = 64
+KEPT_CHARS = 8_000_000
+
+Money = Literal["settle", "release", "presume"]
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What an attempt is charged: nano-dollars (None: nobody knows the price), how sure that is,
+    what becomes of its reservation, and the usage it was worked out from."""
+
+    nano: int | None
+    kind: CostKind
+    money: Money
+    usage: Usage
+
+
+@dataclass(slots=True, kw_only=True)
+class Trying:
+    """The attempt being made. `sent`: the request may have reached the provider."""
+
+    n: int
+    candidate: Candidate
+    reservation: str
+    started: float
+    waited_s: float = 0.0
+    waited_for: str = ""
+    first_chunk_at: float | None = None
+    opened: "Opened | None" = None
+    sent: bool = False
+    request_id: str | None = None
+    status: int | None = None
+    error: UpstreamError | None = None
+    patience_s: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """A call from its first moment to the reading of its answer. Times are UTC epoch seconds;
+    `begun` is of the monotonic clock."""
+
+    desk: "Desk"
+    call_id: str
+    wish: Wish
+    client: "Client"
+    asked: Call | EmbedCall
+    timeout_s: float
+    started: float
+    begun: float
+    capped: bool = False
+    query: str | None = None
+    local_only: bool = False
+    done: anyio.Event = field(default_factory=anyio.Event)
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    ending: Literal["cancelled", "timeout"] = "cancelled"
+    phase: Phase = "queue"
+    plan: Plan | None = None
+    rooms: Mapping[str, Room] = field(default_factory=dict[str, Room])
+    trying: Trying | None = None
+    rows: list[AttemptRow] = field(default_factory=list[AttemptRow])
+    attempts: list[Attempted] = field(default_factory=list[Attempted])
+    warnings: list[str] = field(default_factory=list[str])
+    assembler: "Assembler | None" = None
+    completion: Completion | None = None
+    embedding: Embedding | None = None
+    usage: Usage = field(default_factory=Usage)
+    first_token_at: float | None = None
+    next_try_at: float | None = None
+    next_wait: tuple[float, str] = (0.0, "")
+    last_error: UpstreamError | None = None
+    refusal: Declined | None = None
+    declined: Declined | None = None
+    crash: Exception | None = None
+    recorded: bool = False
+    shown: bool = False
+    ended: float | None = None
+
+    @property
+    def answering(self) -> bool:
+        """Is there something worth waiting for: an answer begun, or a local model loading?"""
+        trying = self.trying
+        if trying is None:
+            return False
+        return trying.first_chunk_at is not None or trying.candidate.offer.provider.local
+
+    @property
+    def text(self) -> str:
+        if self.completion is not None:
+            return self.completion.text
+        return self.assembler.text if self.assembler else ""
+
+    def elapsed_s(self) -> float:
+        return self.desk.monotonic() - self.begun
+
+    def remaining_s(self) -> float:
+        return self.timeout_s - self.elapsed_s()
+
+    def uses(self, provider: str, model: str) -> bool:
+        trying = self.trying
+        return trying is not None and trying.candidate.offer.key == (provider, model)
+
+    def begin(self, candidate: Candidate, patience_s: float) -> Trying:
+        """A new attempt; what an earlier one heard is forgotten: texts are never stitched."""
+        self.assembler = None
+        waited, why = self.next_wait
+        self.next_wait, self.next_try_at = (0.0, ""), None
+        self.trying = Trying(
+            n=len(self.rows) + 1,
+            candidate=candidate,
+            reservation=self.desk.new_id(),
+            started=self.desk.clock(),
+            waited_s=waited,
+            waited_for=why,
+            patience_s=patience_s,
+        )
+        self.phase = "connect"
+        return self.trying
+
+    def heard(self, trying: Trying) -> None:
+        """The first piece of an answer arrived."""
+        now = self.desk.clock()
+        trying.first_chunk_at = now
+        self.first_token_at = now
+        self.phase = "stream"
+
+    def observed(self) -> Usage:
+        """Tokens as reported so far, completed by what was seen: an estimate, flagged."""
+        heard = self.assembler
+        reported = heard.usage if heard else Usage()
+        seen = estimate_tokens(heard.text) + estimate_tokens(heard.reasoning) if heard else 0
+        return replace(
+            reported,
+            input=self.expected_input() if reported.input is None else reported.input,
+            output=max(reported.output or 0, seen),
+            estimated=True,
+        )
+
+    def expected_input(self) -> int:
+        if isinstance(self.asked, EmbedCall):
+            return sum(estimate_tokens(text) for text in self.asked.texts)
+        return sum(estimate_tokens(message.text) for message in self.asked.messages)
+
+    def total_cost(self) -> tuple[int | None, CostKind]:
+        """The sum over all attempts, and the weakest of their kinds of knowledge."""
+        kinds = {a.cost_kind for a in self.attempts}
+        if "unknown" in kinds:
+            return None, "unknown"
+        order: tuple[CostKind, ...] = ("presumed", "estimated", "actual")
+        return (
+            sum(a.cost_nano or 0 for a in self.attempts),
+            next((kind for kind in order if kind in kinds), "none"),
+        )
+
+    def trail(self) -> str:
+        """What failed before, short enough for a row of the terminal."""
+        words = [
+            f"{a.provider}/{a.model} {a.http_status or a.outcome}"
+            for a in self.attempts
+            if a.outcome != "ok"
+        ]
+        return ", ".join(words)[:400]
+
+    def charge(self, trying: Trying, outcome: str) -> Charge:
+        """What this attempt is charged. Unknown is never nothing: an answer without usage and a
+        request whose fate nobody knows count in full."""
+        rates, held = trying.candidate.rates, trying.candidate.bound_nano
+        if outcome == "ok":
+            return self.charge_answer(rates, held)
+        billing = trying.error.billing if trying.error else "observed"
+        if not trying.sent or billing == "none":
+            return Charge(0, "none", "release", Usage())
+        if billing == "observed" and trying.first_chunk_at is not None:
+            usage = self.observed()
+            nano = cost(rates, usage) if rates else None
+            return Charge(nano, "estimated" if rates else "unknown", "settle", usage)
+        return Charge(held, "presumed" if rates else "unknown", "presume", Usage())
+
+    def charge_answer(self, rates: Rates | None, held: int | None) -> Charge:
+        answer = self.completion or self.embedding
+        usage = answer.usage if answer else Usage()
+        known = usage.input is not None and usage.output is not None
+        if not known:
+            usage = self.observed()
+        if rates is None:
+            return Charge(None, "unknown", "settle", usage)
+        if known and not usage.estimated:
+            return Charge(cost(rates, usage), "actual", "settle", usage)
+        return Charge(held, "estimated", "settle", usage)
+
+
+class Shelf:
+    """The runs of this process, by call id: those running, and a bounded number of finished."""
+
+    def __init__(self) -> None:
+        self.runs: OrderedDict[str, Run] = OrderedDict()
+
+    def put(self, run: Run) -> None:
+        self.runs[run.call_id] = run
+        self.tidy()
+
+    def find(self, call_id: str) -> Run | None:
+        return self.runs.get(call_id)
+
+    def running(self) -> list[Run]:
+        return [run for run in self.runs.values() if not run.done.is_set()]
+
+    def tidy(self) -> None:
+        """Forgets finished runs, oldest first, until few and small enough remain."""
+        finished = [run for run in self.runs.values() if run.done.is_set()]
+        chars = sum(len(run.text) for run in finished)
+        for n, run in enumerate(finished):
+            if len(finished) - n <= KEPT_RUNS and chars <= KEPT_CHARS:
+                return
+            chars -= len(run.text)
+            del self.runs[run.call_id]
