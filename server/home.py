@@ -1,0 +1,66 @@
+"""Where Roundhouse keeps everything of one user: one directory, whatever the environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import ConfigError
+
+VARIABLE = "ROUNDHOUSE_HOME"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The directory and the files in it. Making one touches nothing."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.toml"
+
+    @property
+    def keys(self) -> Path:
+        return self.path / "keys.toml"
+
+    @property
+    def ledger(self) -> Path:
+        return self.path / "ledger.db"
+
+    @property
+    def gate(self) -> Path:
+        return self.path / "ledger.gate"
+
+    @property
+    def run(self) -> Path:
+        return self.path / "run"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @classmethod
+    def find(cls, environ: Mapping[str, str]) -> "Home":
+        """ROUNDHOUSE_HOME, else ~/.roundhouse: never a path that depends on how a client strips
+        the environment. Raises ConfigError where neither can be known."""
+        named = environ.get(VARIABLE, "").strip()
+        if named:
+            return cls(Path(named).expanduser().absolute())
+        user = environ.get("HOME") or environ.get("USERPROFILE")
+        try:
+            return cls((Path(user) if user else Path.home()) / ".roundhouse")
+        except RuntimeError:
+            raise ConfigError(
+                f"There is no home directory to keep Roundhouse's files in; set {VARIABLE}."
+            ) from None
+
+    def make(self) -> None:
+        """Creates the directory, for its owner only. Raises ConfigError where that fails."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise ConfigError(
+                f"{self.path} cannot be made ({reason}); "
+                f"name a directory you can write to in {VARIABLE}."
+            ) from error

@@ -1,0 +1,83 @@
+"""The one choke point where keys are taken out of text that leaves us: results, ledger, logs."""
+
+import base64
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote, quote_plus
+
+MASK = "[redacted]"
+SHORTEST = 8
+
+# What keys look like at the services we know. Some are echoed half masked: `sk-ab12***wxyz`.
+SHAPES = re.compile(
+    r"""
+      \bsk-[A-Za-z0-9_*-]{8,}            # OpenAI, Anthropic, DeepSeek
+    | \b(?:gsk|hf|r8|tgp_v1|xai|pa)[_-][A-Za-z0-9_*-]{16,}
+    | \bAIza[A-Za-z0-9_*-]{20,}
+    | \bAKIA[A-Z0-9]{12,}
+    | (?i:\bbearer\s+)[A-Za-z0-9._~+/*-]{8,}=*
+    | (?i:(?<=[?&]key=)|(?<=[?&]api_key=)|(?<=[?&]api-key=))[^\s&"'<>]{8,}
+    """,
+    re.VERBOSE,
+)
+
+
+class Redactor:
+    """Knows every key in use, in the forms they may be echoed in."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Replaces the secrets known so far; the longest forms go first."""
+        found = {form for secret in secrets if telling(secret) for form in forms(secret)}
+        self._forms = tuple(sorted(found, key=len, reverse=True))
+
+    def __repr__(self) -> str:
+        return f"Redactor({len(self._forms)} forms)"
+
+    def text(self, text: str) -> str:
+        """`text` without any key in it."""
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, MASK)
+        return SHAPES.sub(MASK, text)
+
+
+def telling(secret: str) -> bool:
+    """Is it a secret at all? Local servers take any word as a key, and words must stay readable."""
+    return len(secret) >= SHORTEST and (len(secret) >= 16 or any(c.isdigit() for c in secret))
+
+
+def forms(secret: str) -> Iterator[str]:
+    """The secret as it is, URL-encoded, and as base64 at each of the three offsets it can have in
+    a longer text (the characters that depend on its neighbours cut off)."""
+    yield secret
+    yield quote(secret, safe="")
+    yield quote_plus(secret)
+    raw = secret.encode()
+    for offset in range(3):
+        coded = base64.b64encode(b"\0" * offset + raw).decode().rstrip("=")
+        start = -(-offset * 8 // 6)
+        end = (offset + len(raw)) * 8 // 6
+        yield coded[start:end]
+        yield coded[start:end].replace("+", "-").replace("/", "_")
+
+
+class RedactingFilter(logging.Filter):
+    """Takes keys out of every log record, exception text included."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__()
+        self.redactor = redactor
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg = self.redactor.text(record.getMessage())
+        record.args = ()
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = self.redactor.text(record.exc_text)
+            record.exc_info = None
+        return True
