@@ -4,7 +4,7 @@ import os
 import random
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import anyio
 
 from ..providers.catalog import Provider
 from ..providers.http import Http
+from ..providers.prices import Rates
 from .budgets import Budget
 from .errors import Declined
 from .home import Home
@@ -77,6 +78,7 @@ class Desk:
     ledger: Ledger
     client: str | None = None
     budgets: tuple[Budget, ...] = ()
+    prices: Mapping[str, Rates] = field(default_factory=dict[str, Rates])
     project: str = ""
     server_id: str = ""
     clock: Callable[[], float] = time.time

@@ -171,7 +171,7 @@ def offer(
         rates=rates(
             provider,
             model,
-            overrides=desk.settings.prices,
+            overrides=desk.prices,
             multiplier=row.cost_multiplier,
         ),
         windows=windows,

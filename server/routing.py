@@ -239,7 +239,8 @@ def affordable_cap(rates: Rates, demand: Demand, cap: int, room_nano: int) -> in
     if bound(rates, demand.input_bound, cap) <= room_nano:
         return cap
     left = room_nano - bound(rates, demand.input_bound, 0)
-    fits = left * 1_000_000 // rates.output - 1 if rates.output > 0 and left > 0 else 0
+    rate = rates.at(demand.input_bound).output
+    fits = left * 1_000_000 // rate - 1 if rate > 0 and left > 0 else 0
     return fits if fits >= min(SMALLEST_CAP, cap) else 0
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from ..providers.errors import Throttled
 from . import circuits, results
@@ -120,7 +121,7 @@ def attempt_row(run: Run, trying: Trying, outcome: str, charge: Charge, now: flo
         reserved_nano=trying.candidate.bound_nano,
         cost_nano=charge.nano,
         cost_kind=charge.kind,
-        rates=json.dumps(rates.facts()) if rates else None,
+        rates=json.dumps(asdict(rates)) if rates else None,
         price_source=rates.source if rates else "unknown",
     )
 

@@ -149,7 +149,7 @@ class Run:
     def observed(self) -> Usage:
         """Tokens as reported so far, completed by what was seen: an estimate, flagged."""
         heard = self.assembler
-        reported = heard.usage if heard else Usage()
+        reported = (heard.usage if heard else None) or Usage()
         seen = estimate_tokens(heard.text) + estimate_tokens(heard.reasoning) if heard else 0
         return replace(
             reported,

@@ -17,6 +17,7 @@ from mcp.server import CacheHint
 from mcp.server.mcpserver import MCPServer
 
 from ..providers.http import Http
+from ..providers.prices import override
 from . import budgets, config
 from .calls import Calls
 from .desk import Desk, project_directory
@@ -82,6 +83,15 @@ def build(
         ledger=Ledger(home.path),
         client=client,
         budgets=budgets.from_settings(settings.budgets),
+        prices={
+            name: override(
+                input=price.input,
+                output=price.output,
+                cached=price.cached,
+                cache_write=price.cache_write,
+            )
+            for name, price in settings.prices.items()
+        },
         project=project_directory(),
     )
     desk.server_id = desk.new_id()
