@@ -1,37 +1,29 @@
 """Calls as table rows and as lines of detail."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
 
-from ..server.ledger.watch import Finished, Running, Tried
+from rich.cells import cell_len
+
+from ..server.ledger.watch import Finished, Running
 from . import glyphs
-from .draw import Phase, fit, time_line, time_scale, wrap
 from .figures import NOTHING, duration, money, speed, time_of_day, tokens
-from .reader import Detail
 from .rows import Cells, Column, Look, Row, Tone, row_of
 
 STATE = Column(key="state", title="STATE", width=9)
-ROUTE = Column(key="route", title="ROUTE  model ← what failed before it", width=12, flex=True)
+LONG_ROUTE = Column(key="route", title="ROUTE ← what failed before", width=12, flex=True)
+ROUTE = Column(key="route", title="ROUTE", width=12, flex=True)
 DURATION = Column(key="dur", title="DUR", width=6, align="right")
 TASK = Column(key="task", title="TASK", width=8)
 TRIES = Column(key="n", title="#", width=2, align="right")
 OUT = Column(key="out", title="OUT", width=5, align="right")
 SPEED = Column(key="speed", title="TOK/S", width=6, align="right")
 COST = Column(key="cost", title="COST $", width=8, align="right")
-WIDE = (
-    STATE,
-    Column(key="start", title="START", width=8),
-    DURATION,
-    Column(key="client", title="CLIENT", width=8),
-    TASK,
-    Column(key="strategy", title="STRATEGY", width=8),
-    ROUTE,
-    TRIES,
-    Column(key="in", title="IN", width=5, align="right"),
-    OUT,
-    SPEED,
-    COST,
-)
+CLIENT = Column(key="client", title="CLIENT", width=11)
+IN = Column(key="in", title="IN", width=5, align="right")
+START = Column(key="start", title="START", width=8)
+STRATEGY = Column(key="strategy", title="STRATEGY", width=8)
+WIDE = (STATE, START, DURATION, CLIENT, TASK, STRATEGY, LONG_ROUTE, TRIES, IN, OUT, SPEED, COST)
+MIDDLE = (STATE, DURATION, CLIENT, TASK, ROUTE, TRIES, IN, OUT, SPEED, COST)
 NARROW = (STATE, DURATION, TASK, ROUTE, TRIES, OUT, SPEED, COST)
 TINY = (STATE, DURATION, ROUTE, OUT, COST)
 
@@ -53,7 +45,10 @@ SHORT_KINDS = {
 
 
 def columns_for(width: int) -> tuple[Column, ...]:
-    return WIDE if width >= 100 else NARROW if width >= 72 else TINY
+    fitting = (
+        columns for least, columns in ((116, WIDE), (100, MIDDLE), (72, NARROW)) if width >= least
+    )
+    return next(fitting, TINY)
 
 
 def running_row(call: Running, columns: tuple[Column, ...], look: Look) -> Row:
@@ -130,7 +125,8 @@ def running_route(call: Running, columns: tuple[Column, ...], look: Look) -> str
     route = target(call) or "choosing"
     if call.phase == "retry" and call.next_try_at is not None:
         again = duration(call.next_try_at - look.now)
-        return f"{came_from(call.trail, columns) or route}, again in {again}"
+        why = call.trail.rpartition(" ")[2]
+        return f"{route} {glyphs.FAILED}{why}, again in {again}"
     return joined(route, call.trail, columns)
 
 
@@ -144,16 +140,17 @@ def finished_route(call: Finished, columns: tuple[Column, ...]) -> str:
 
 
 def joined(route: str, trail: str, columns: tuple[Column, ...]) -> str:
-    before = came_from(trail, columns)
-    return f"{route} ← {before}" if before else route
-
-
-def came_from(trail: str, columns: tuple[Column, ...]) -> str:
-    """`openai/gpt-5 429, openai/gpt-5 429` as `openai✗429×2`; only the number where it is
-    narrow."""
+    """The route and what failed before it: in short words where they fit, else their number."""
     failed = [part for part in trail.split(", ") if part]
-    if columns is not WIDE:
-        return str(len(failed)) if failed else ""
+    if not failed:
+        return route
+    full = f"{route} ← {came_from(failed)}"
+    room = max(column.width for column in columns)
+    return full if cell_len(full) <= room else f"{route} ← {len(failed)}"
+
+
+def came_from(failed: Sequence[str]) -> str:
+    """`openai/gpt-5 429` twice is `openai✗429×2`."""
     counted: dict[str, int] = {}
     for part in failed:
         name, _, why = part.rpartition(" ")
@@ -179,128 +176,3 @@ def fields_of(call: Running | Finished) -> dict[str, str]:
         "trail": call.trail,
         "error": error,
     }
-
-
-def detail_lines(
-    call: Running | Finished, detail: Detail | None, look: Look, width: int
-) -> list[str]:
-    """Everything known of one call: why it went where it went, its attempts on a time line."""
-    seen = detail if detail and detail.call_id == call.call_id else Detail(call_id=call.call_id)
-    head = [call.tool, call.task or "no task", call.strategy or "priority", f"for {call.client}"]
-    said = " · ".join([f"call {call.call_id}", *head, call.project])
-    lines = [fit(said, width).rstrip(), *why_lines(seen.why, width)]
-    lines += waterfall(call, seen.attempts, look, width)
-    if isinstance(call, Running):
-        held = money(call.reserved_nano, about=call.reserved_nano > 0)
-        lines.append(f"HELD  {held} until it ends · attempts are listed when it ends")
-    else:
-        lines.append(token_line(call))
-        if call.error:
-            lines.append(f"ERROR {call.error}")
-    return [*lines, "prompt and answer are not stored"]
-
-
-def token_line(call: Finished) -> str:
-    first = call.first_token_at
-    parts = [
-        f"TOKENS in {tokens(call.input_tokens)} (cached {tokens(call.cached_tokens)})",
-        f"out {tokens(call.output_tokens)}",
-        f"reasoning {tokens(call.reasoning_tokens)}",
-        f"first token after {duration(first - call.started)}" if first else "no token",
-    ]
-    if call.usage_estimated:
-        parts.append("estimated")
-    return " · ".join(parts)
-
-
-def why_lines(why: Any, width: int) -> list[str]:
-    """The routing decision: candidates in order, then who was left out and why."""
-    if not isinstance(why, dict):
-        return ["WHY   the decision is written when the call ends"]
-    decision = cast("Mapping[str, Any]", why)
-    parts = [
-        f"{rank} {name_of(candidate)}: {reason_of(candidate.get('why'))}"
-        for rank, candidate in enumerate(mappings(decision.get("candidates")), 1)
-    ]
-    for left_out in mappings(decision.get("excluded")):
-        said = str(left_out.get("detail") or str(left_out.get("reason")).replace("_", " "))
-        parts.append(f"{glyphs.FAILED} {name_of(left_out)}: {said}")
-    lines = wrap([fit(p, width - 6).rstrip() for p in parts[:12]], width, indent=6, between=" · ")
-    return [("WHY   " if not index else "      ") + line for index, line in enumerate(lines)]
-
-
-def mappings(value: Any) -> list[Mapping[str, Any]]:
-    items = cast("list[Any]", value) if isinstance(value, list) else []
-    return [cast("Mapping[str, Any]", item) for item in items if isinstance(item, dict)]
-
-
-def name_of(candidate: Mapping[str, Any]) -> str:
-    return f"{candidate.get('provider')}/{candidate.get('model')}"
-
-
-def reason_of(why: Any) -> str:
-    return (
-        ", ".join(str(part) for part in cast("list[Any]", why))
-        if isinstance(why, list)
-        else str(why)
-    )
-
-
-def waterfall(
-    call: Running | Finished, attempts: Sequence[Tried], look: Look, width: int
-) -> list[str]:
-    """One line per attempt, and one per wait before it, on a common time line."""
-    end = look.now if isinstance(call, Running) else call.ended
-    name, after = (26, 30) if width >= 100 else (22, 18)
-    room = max(8, width - name - after - 5)
-    lines: list[str] = []
-    for tried in attempts[-8:]:
-        if tried.waited_s > 0:
-            pause = Phase(kind="pause", begin=tried.started - tried.waited_s, end=tried.started)
-            line = time_line([pause], begin=call.started, end=end, width=room)
-            said = f"wait {duration(tried.waited_s)} {tried.waited_for or ''}"
-            lines.append(f"    {fit(said, name)} {line}".rstrip())
-        line = time_line(phases_of(tried), begin=call.started, end=end, width=room)
-        model = fit(f"{tried.provider}/{tried.model}", name)
-        lines.append(f" {tried.n:>2} {model} {line} {fit(outcome_of(tried), after)}".rstrip())
-    if isinstance(call, Running):
-        lines.append(current_line(call, name=name, room=room, look=look))
-    if not lines:
-        return ["ATTEMPTS none: nothing was sent"]
-    head = fit("ATTEMPTS", name + 5) + time_scale(end - call.started, room)
-    return [head.rstrip(), *lines]
-
-
-def current_line(call: Running, *, name: int, room: int, look: Look) -> str:
-    phases: list[Phase] = []
-    begun = call.attempt_started or call.started
-    first = call.first_token_at if call.phase == "stream" else None
-    phases.append(Phase(kind="waiting", begin=begun, end=first or look.now))
-    if first:
-        phases.append(Phase(kind="streaming", begin=first, end=look.now))
-    line = time_line(phases, begin=call.started, end=look.now, width=room)
-    model = fit(target(call) or "choosing", name)
-    return f" {call.attempt:>2} {model} {line} {glyphs.RUNNING} {call.phase}"
-
-
-def phases_of(tried: Tried) -> list[Phase]:
-    if tried.first_token_at is None:
-        kind = "waiting" if tried.outcome == "ok" else "failed"
-        return [Phase(kind=kind, begin=tried.started, end=tried.ended)]
-    return [
-        Phase(kind="waiting", begin=tried.started, end=tried.first_token_at),
-        Phase(
-            kind="streaming" if tried.outcome == "ok" else "failed",
-            begin=tried.first_token_at,
-            end=tried.ended,
-        ),
-    ]
-
-
-def outcome_of(tried: Tried) -> str:
-    about = tried.cost_kind in ("estimated", "presumed")
-    paid = cost(tried.cost_nano, tried.cost_kind, about)
-    if tried.outcome == "ok":
-        return f"{glyphs.OK} ok  {tokens(tried.output_tokens)} out  {paid}"
-    status = f" {tried.http_status}" if tried.http_status else ""
-    return f"{glyphs.FAILED}{status} {tried.outcome.replace('_', ' ')}  {paid}"

@@ -1,6 +1,6 @@
 """Tables as data: columns, and rows of finished text with a tone per cell."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Literal
 
@@ -48,10 +48,9 @@ class Look:
     zone: tzinfo | None = None
 
 
-def widths(columns: tuple[Column, ...], total: int) -> tuple[int, ...]:
-    """Cells per column when `total` are there; one cell goes between columns."""
+def fitted(columns: tuple[Column, ...], total: int) -> tuple[Column, ...]:
+    """The same columns, filling `total` cells; one cell goes before each."""
     fixed = sum(column.width for column in columns if not column.flex)
-    flexible = [column for column in columns if column.flex]
-    left = total - fixed - len(columns)
-    share = left // len(flexible) if flexible else 0
-    return tuple(max(c.width, share) if c.flex else c.width for c in columns)
+    flexible = sum(column.flex for column in columns)
+    share = (total - fixed - len(columns)) // max(1, flexible)
+    return tuple(replace(c, width=max(c.width, share)) if c.flex else c for c in columns)

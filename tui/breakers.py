@@ -1,0 +1,227 @@
+"""Circuits as table rows and as lines of detail."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..server.ledger.watch import Breaker, BreakerEvent
+from . import glyphs
+from .draw import Change, time_strip
+from .figures import duration, span, time_of_day
+from .rows import Cells, Column, Look, Row, Tone, row_of
+from .store import Store
+
+NAME = Column(key="name", title="CIRCUIT", width=14, flex=True)
+STATE = Column(key="state", title="STATE", width=9)
+LAST_OK = Column(key="ok", title="LAST OK", width=7, align="right")
+WIDE = (
+    NAME,
+    STATE,
+    Column(key="now", title="WHAT HAPPENS NOW", width=18),
+    Column(key="evidence", title="EVIDENCE", width=29),
+    LAST_OK,
+    Column(key="next", title="NEXT", width=18),
+)
+NARROW = (
+    NAME,
+    STATE,
+    Column(key="evidence", title="EVIDENCE", width=23),
+    LAST_OK,
+    Column(key="next", title="NEXT", width=17),
+)
+TINY = (NAME, STATE, Column(key="next", title="NEXT", width=17))
+CELLS, CELL_S = 60, 60.0
+ALL_MODELS = "*"
+RULE = "trips at {threshold} failures in a row; one good probe closes it"
+
+Kind = Literal["open", "half_open", "held", "cooling", "closed", "no_data"]
+SHOWN: dict[Kind, tuple[str, Tone, str]] = {
+    "open": (f"{glyphs.OPEN} OPEN", "err", "calls skip it"),
+    "half_open": (f"{glyphs.HALF} HALF", "warn", "1 probe at a time"),
+    "held": (f"{glyphs.HELD} HELD", "warn", "calls skip it"),
+    "cooling": (f"{glyphs.WAITING} COOLING", "warn", "calls skip it"),
+    "closed": (f"{glyphs.ALIVE} closed", "ok", "calls allowed"),
+    "no_data": (f"{glyphs.UNKNOWN} no data", "dim", "calls allowed"),
+}
+URGENCY: tuple[Kind, ...] = ("open", "half_open", "held", "cooling", "closed", "no_data")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circuit:
+    """A circuit and what is known beside it. Without a row it never failed: the servers write
+    rows for failures only."""
+
+    provider: str
+    model: str
+    row: Breaker | None
+    calls: int
+    errors: int
+    last_ok: float | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+def columns_for(width: int) -> tuple[Column, ...]:
+    return WIDE if width >= 116 else NARROW if width >= 72 else TINY
+
+
+def circuits(store: Store, look: Look) -> list[Circuit]:
+    """Every circuit with a row, and every model called in the last 24 h; the gravest first."""
+    rows = {(row.provider, row.model): row for row in store.snapshot.breakers}
+    used: dict[tuple[str, str], tuple[int, int]] = {}
+    for one in store.snapshot.totals.day:
+        calls, errors = used.get((one.provider, one.model), (0, 0))
+        used[one.provider, one.model] = (calls + one.calls, errors + one.errors)
+    found = [
+        Circuit(
+            provider=provider,
+            model=model,
+            row=rows.get((provider, model)),
+            calls=used.get((provider, model), (0, 0))[0],
+            errors=used.get((provider, model), (0, 0))[1],
+            last_ok=last_ok(store, provider, model),
+        )
+        for provider, model in sorted({*rows, *used})
+        if provider
+    ]
+    return sorted(found, key=lambda c: (URGENCY.index(kind_of(c, look.now)), c.name))
+
+
+def last_ok(store: Store, provider: str, model: str) -> float | None:
+    known = [
+        at
+        for (its_provider, its_model), at in store.last_ok.items()
+        if its_provider == provider and model in (its_model, ALL_MODELS)
+    ]
+    known += [
+        row.last_ok_at
+        for row in store.snapshot.breakers
+        if (row.provider, row.model) == (provider, model) and row.last_ok_at is not None
+    ]
+    return max(known, default=None)
+
+
+def kind_of(circuit: Circuit, now: float) -> Kind:
+    row = circuit.row
+    if row is None:
+        return "closed" if circuit.calls else "no_data"
+    if is_held(row, now):
+        return "held"
+    if row.state in ("open", "half_open"):
+        return "open" if row.state == "open" else "half_open"
+    if row.cooldown_until is not None and row.cooldown_until > now:
+        return "cooling"
+    known = circuit.calls or row.failures or row.last_ok_at or row.last_failure_at
+    return "closed" if known else "no_data"
+
+
+def is_held(row: Breaker, now: float) -> bool:
+    return row.hold_reason is not None and (row.hold_until is None or row.hold_until > now)
+
+
+def alarms(store: Store, look: Look) -> tuple[int, int]:
+    """How many are not closed, and how many are held."""
+    seen = [
+        Circuit(provider=r.provider, model=r.model, row=r, calls=0, errors=0, last_ok=None)
+        for r in store.snapshot.breakers
+    ]
+    kinds = [kind_of(circuit, look.now) for circuit in seen]
+    return kinds.count("open") + kinds.count("half_open"), kinds.count("held")
+
+
+def circuit_row(circuit: Circuit, columns: tuple[Column, ...], look: Look) -> Row:
+    kind = kind_of(circuit, look.now)
+    state, tone, now_words = SHOWN[kind]
+    ok = circuit.last_ok
+    cells: Cells = {
+        "name": (circuit.name, ""),
+        "state": (state, tone),
+        "now": (now_words, ""),
+        "evidence": (evidence(circuit, kind, look), ""),
+        "ok": (span(look.now - ok) if ok is not None else "never", ""),
+        "next": (next_step(circuit.row, kind, look), ""),
+    }
+    return row_of(circuit.name, cells, columns)
+
+
+def evidence(circuit: Circuit, kind: Kind, look: Look) -> str:
+    row = circuit.row
+    if row is not None and kind == "held":
+        by = f" by {row.hold_by}" if row.hold_by else ""
+        return f"held{by}: {row.hold_reason}"
+    if row is not None and kind == "cooling":
+        return "the provider asked to wait"
+    if row is not None and kind == "half_open":
+        return f"probe running {duration(look.now - row.changed_at)}"
+    if row is not None and (kind == "open" or row.failures):
+        error = f" · {row.last_error}" if row.last_error else ""
+        return f"{row.failures} of {row.threshold} failed{error}"
+    if circuit.calls:
+        return f"{circuit.errors} of {circuit.calls:,} calls failed, 24 h"
+    return "no call in 24 h"
+
+
+def next_step(row: Breaker | None, kind: Kind, look: Look) -> str:
+    if row is None:
+        return "—"
+    match kind:
+        case "held":
+            if row.hold_until is None:
+                return "never by itself"
+            return f"ends in {span(row.hold_until - look.now)}"
+        case "open":
+            left = (row.retry_at or look.now) - look.now
+            return f"probe in {span(left)}" if left > 0 else "probe at next call"
+        case "half_open":
+            return "closes after 1 ok"
+        case "cooling":
+            return f"calls in {span((row.cooldown_until or look.now) - look.now)}"
+        case _:
+            return "—"
+
+
+def fields_of(circuit: Circuit) -> dict[str, str]:
+    row = circuit.row
+    return {
+        "provider": circuit.provider,
+        "model": circuit.model,
+        "status": row.state if row else "closed",
+        "error": (row.last_error if row else "") or "",
+    }
+
+
+def detail_lines(circuit: Circuit, store: Store, look: Look) -> list[str]:
+    """Newest events first; the strip shows the last hour, one cell a minute."""
+    events = [
+        event
+        for event in store.snapshot.breaker_events
+        if (event.provider, event.model) == (circuit.provider, circuit.model)
+    ]
+    threshold = circuit.row.threshold if circuit.row else 5
+    _, _, now_words = SHOWN[kind_of(circuit, look.now)]
+    lines = [
+        f"{circuit.name} · {now_words} · {RULE.format(threshold=threshold)}",
+        f"last 60 min  {state_strip(circuit, events, look)}",
+    ]
+    if circuit.row and circuit.row.last_error:
+        lines.append(f"last error   {circuit.row.last_error}")
+    lines += [event_line(event, look) for event in events[:8]]
+    return lines if events else [*lines, "no events: it never left the closed state"]
+
+
+def state_strip(circuit: Circuit, events: list[BreakerEvent], look: Look) -> str:
+    signs = {"closed": glyphs.ALIVE, "open": glyphs.OPEN, "half_open": glyphs.HALF}
+    changes = [
+        Change(at=event.at, before=event.from_state, after=event.to_state)
+        for event in reversed(events)
+    ]
+    state = circuit.row.state if circuit.row else "closed"
+    strip = time_strip(changes, now_state=state, now=look.now, cells=CELLS, cell_s=CELL_S)
+    return "".join(signs.get(one, glyphs.UNKNOWN) for one in strip)
+
+
+def event_line(event: BreakerEvent, look: Look) -> str:
+    before, after = (s.replace("_open", "") for s in (event.from_state, event.to_state))
+    at = time_of_day(event.at, look.zone)
+    return f"{at}  {before} → {after}   {event.why}   by {event.by}"

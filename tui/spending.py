@@ -1,0 +1,223 @@
+"""Budgets as table rows and as lines of detail, with a forecast."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..server.ledger.watch import Spending, Used
+from . import glyphs
+from .draw import bar
+from .figures import NOTHING, dollars, in_words, money, percent, span, time_of_day
+from .reader import Snapshot, Totals
+from .rows import Cells, Column, Look, Row, row_of
+
+SCOPE = Column(key="scope", title="SCOPE", width=14, flex=True)
+WINDOW = Column(key="window", title="WINDOW", width=6)
+RUNS_OUT = Column(key="out", title="RUNS OUT", width=11)
+WIDE = (
+    SCOPE,
+    WINDOW,
+    Column(key="resets", title="RESETS", width=7, align="right"),
+    Column(key="spent", title="SPENT", width=8, align="right"),
+    Column(key="held", title="HELD", width=7, align="right"),
+    Column(key="limit", title="LIMIT", width=8, align="right"),
+    Column(key="bar", title="0 %     50 %     100 %", width=22),
+    Column(key="pace", title="PACE", width=6, align="right"),
+    Column(key="burn", title="$/H", width=6, align="right"),
+    RUNS_OUT,
+    Column(key="limited", title="AT LIMIT", width=8),
+)
+NARROW = (
+    SCOPE,
+    WINDOW,
+    Column(key="of", title="SPENT/LIMIT", width=14),
+    Column(key="bar", title="0 %     50 %     100 %", width=22),
+    RUNS_OUT,
+)
+TINY = (SCOPE, Column(key="of", title="SPENT/LIMIT", width=14), RUNS_OUT)
+BAR_CELLS = 22
+FEW_CALLS = 3
+QUARTERS = 4
+LONG_HOURS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """`burn` in nano-dollars per hour, measured over `over`; `runs_out_s` is None when the window
+    ends first, with `projected` as what it will have cost by then. `pace` above 1 spends faster
+    than time goes."""
+
+    burn: float
+    over: str
+    pace: float | None
+    passed: float | None
+    runs_out_s: float | None
+    projected: float | None
+
+
+def columns_for(width: int) -> tuple[Column, ...]:
+    return WIDE if width >= 100 else NARROW if width >= 74 else TINY
+
+
+def belongs(used: Used, scope: str) -> bool:
+    """Does this spending count in a budget of this scope?"""
+    kind, _, name = scope.partition(":")
+    if kind == "model":
+        return name in (used.model, f"{used.provider}/{used.model}")
+    return kind == "global" or name == getattr(used, kind, None)
+
+
+def burn_rate(spending: Spending, totals: Totals, now: float) -> tuple[float, str]:
+    """Per hour: of the last 15 minutes, of six hours when that is too few calls, else the mean of
+    the window."""
+    for recent, factor, words in (
+        (totals.quarter, QUARTERS, "15 min"),
+        (totals.six_hours, 1 / LONG_HOURS, "6 h"),
+    ):
+        counted = [used for used in recent if belongs(used, spending.scope)]
+        if sum(used.calls for used in counted) >= FEW_CALLS:
+            return sum(used.cost_nano for used in counted) * factor, words
+    hours = (now - spending.window_start) / 3600
+    return (spending.spent_nano / hours if hours > 0 else 0.0), "this window"
+
+
+def forecast(spending: Spending, totals: Totals, now: float) -> Forecast:
+    burn, over = burn_rate(spending, totals, now)
+    free = max(0, spending.limit_nano - spending.spent_nano - spending.reserved_nano)
+    lasts = 0.0 if not free else free / burn * 3600 if burn > 0 else None
+    if spending.window_end is None:
+        return Forecast(
+            burn=burn, over=over, pace=None, passed=None, runs_out_s=lasts, projected=None
+        )
+    left = max(0.0, spending.window_end - now)
+    passed = (now - spending.window_start) / (spending.window_end - spending.window_start)
+    share = spending.spent_nano / spending.limit_nano if spending.limit_nano else 1.0
+    return Forecast(
+        burn=burn,
+        over=over,
+        pace=share / passed if passed > 0 else None,
+        passed=passed,
+        runs_out_s=lasts if lasts is not None and lasts < left else None,
+        projected=spending.spent_nano + burn * left / 3600,
+    )
+
+
+def needs_look(spending: Spending, seen: Forecast) -> bool:
+    """Past its warning, or about to run out with more than half spent."""
+    used = spending.spent_nano + spending.reserved_nano
+    if used >= spending.limit_nano * spending.warn_at:
+        return True
+    return seen.runs_out_s is not None and used * 2 > spending.limit_nano
+
+
+def urgency(spending: Spending, seen: Forecast) -> tuple[float, float, str]:
+    """Sorts what runs out first to the top, then what is fullest."""
+    full = (spending.spent_nano + spending.reserved_nano) / max(1, spending.limit_nano)
+    lasts = seen.runs_out_s if seen.runs_out_s is not None else float("inf")
+    return (lasts, -full, spending.budget)
+
+
+def by_urgency(snapshot: Snapshot, now: float) -> list[tuple[Spending, Forecast]]:
+    seen = [(s, forecast(s, snapshot.totals, now)) for s in snapshot.spendings]
+    return sorted(seen, key=lambda pair: urgency(*pair))
+
+
+def alarms(snapshot: Snapshot, now: float) -> int:
+    return sum(needs_look(s, forecast(s, snapshot.totals, now)) for s in snapshot.spendings)
+
+
+def spending_row(
+    spending: Spending, seen: Forecast, columns: tuple[Column, ...], look: Look
+) -> Row:
+    alarm = needs_look(spending, seen)
+    full = spending.spent_nano + spending.reserved_nano >= spending.limit_nano
+    tone = "err" if full else "warn" if alarm else ""
+    shown = bar(
+        spent=spending.spent_nano,
+        held=spending.reserved_nano,
+        limit=spending.limit_nano,
+        passed=seen.passed,
+        width=BAR_CELLS,
+    )
+    cells: Cells = {
+        "scope": (f"{glyphs.LOOK if alarm else ' '} {spending.scope}", tone),
+        "window": (spending.period, ""),
+        "resets": (resets(spending, look.now), ""),
+        "spent": (money(spending.spent_nano), ""),
+        "held": (money(spending.reserved_nano), ""),
+        "limit": (f"{spending.limit_nano / 1e9:,.2f}", ""),
+        "of": (f"{dollars(spending.spent_nano)}/{spending.limit_nano / 1e9:,.2f}", ""),
+        "bar": (shown, tone),
+        "pace": (f"{seen.pace:.2f}×" if seen.pace is not None else NOTHING, ""),
+        "burn": (f"{seen.burn / 1e9:.2f}", ""),
+        "out": (runs_out(spending, seen), tone),
+        "limited": (spending.at_limit, ""),
+    }
+    return row_of(spending.budget, cells, columns)
+
+
+def resets(spending: Spending, now: float) -> str:
+    return "never" if spending.window_end is None else span(spending.window_end - now)
+
+
+def runs_out(spending: Spending, seen: Forecast) -> str:
+    if spending.spent_nano + spending.reserved_nano >= spending.limit_nano:
+        return "used up"
+    if seen.runs_out_s is not None:
+        return f"in {in_words(seen.runs_out_s)}"
+    return "no" if seen.projected is None else f"no ≈ {seen.projected / 1e9:.2f}"
+
+
+def fields_of(spending: Spending) -> dict[str, str]:
+    return {
+        "budget": spending.budget,
+        "scope": spending.scope,
+        "window": spending.period,
+        "limit": spending.at_limit,
+    }
+
+
+def detail_lines(spending: Spending, snapshot: Snapshot, look: Look) -> list[str]:
+    seen = forecast(spending, snapshot.totals, look.now)
+    used = spending.spent_nano + spending.reserved_nano
+    pace = f"pace {seen.pace:.2f}×" if seen.pace is not None else "no end, so no pace"
+    lines = [
+        f"{spending.scope}, this {spending.period} · at the limit: {spending.at_limit}"
+        f" · resets in {resets(spending, look.now)} · {pace}",
+        f"spent {money(spending.spent_nano)} ({percent(spending.spent_nano, spending.limit_nano)})"
+        f" · burns {seen.burn / 1e9:.4f} per hour, measured over {seen.over}",
+        f"held  {money(spending.reserved_nano)} · free {money(max(0, spending.limit_nano - used))}"
+        f" of {money(spending.limit_nano)} · warns at {spending.warn_at:.0%}",
+    ]
+    return [*lines, *held_lines(spending, snapshot, look), *event_lines(spending, snapshot, look)]
+
+
+def held_lines(spending: Spending, snapshot: Snapshot, look: Look) -> list[str]:
+    holders = [
+        f"{held.call_id} {money(held.amount_nano)} for {span(look.now - held.created)}"
+        for held in snapshot.holdings
+        if (held.budget, held.window_start) == (spending.budget, spending.window_start)
+    ]
+    more = f" and {len(holders) - 4} more" if len(holders) > 4 else ""
+    return [f"held by {' · '.join(holders[:4])}{more}"] if holders else []
+
+
+def event_lines(spending: Spending, snapshot: Snapshot, look: Look) -> list[str]:
+    lines: list[str] = []
+    for event in snapshot.budget_events:
+        if event.budget != spending.budget or len(lines) >= 8:
+            continue
+        used = event.spent_nano + event.reserved_nano
+        said = f"{time_of_day(event.at, look.zone)} {event.kind}"
+        if event.kind == "refused":
+            free = money(max(0, event.limit_nano - used))
+            said += f" {event.call_id or ''}: needed {money(event.amount_nano)}, free {free}"
+        elif event.kind == "warned":
+            said += f" at {percent(used, event.limit_nano)}"
+        elif event.amount_nano is not None:
+            said += f" {money(event.amount_nano)}"
+        lines.append(said)
+    return lines or ["no events: nothing warned, refused or presumed yet"]
+
+
+def summary(seen: Sequence[tuple[Spending, Forecast]]) -> str:
+    return f"{len(seen)} budgets, most urgent first · {glyphs.MARK} = time passed"
