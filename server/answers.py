@@ -107,8 +107,9 @@ def fitted(run: Run, completion: Completion) -> tuple[Any, str | None]:
     return value, f"the answer does not fit the schema at {error.json_path}"
 
 
-def embedded(run: Run) -> Embedded:
-    """The vectors of a run that ended; ranked, if there was a query to rank by."""
+def embedded(run: Run, *, ranked_by: str | None) -> Embedded:
+    """The vectors of a run that ended; with a query, which was embedded as the last text, the
+    others ranked by it."""
     if run.declined is not None:
         raise run.declined
     if run.crash is not None:
@@ -116,7 +117,7 @@ def embedded(run: Run) -> Embedded:
     if run.embedding is None:
         raise Declined("the call was cancelled", retryable=True, nothing_sent=not run.attempts)
     embedding, ranking = run.embedding, None
-    if run.query is not None:
+    if ranked_by is not None:
         *vectors, asked = embedding.vectors
         embedding = replace(embedding, vectors=tuple(vectors))
         ranking = ranked(asked, vectors)
@@ -150,10 +151,10 @@ def cosine(a: Sequence[float], b: Sequence[float]) -> float:
     return sum(x * y for x, y in zip(a, b, strict=True)) / length if length else 0.0
 
 
-def batches(call: EmbedCall, texts: Sequence[str], size: int) -> Iterator[EmbedCall]:
-    """The call over these texts, cut into pieces no larger than a provider takes."""
-    for start in range(0, len(texts), size):
-        yield replace(call, texts=tuple(texts[start : start + size]))
+def batches(call: EmbedCall, size: int) -> Iterator[EmbedCall]:
+    """The call cut into pieces no larger than a provider takes."""
+    for start in range(0, len(call.texts), size):
+        yield replace(call, texts=call.texts[start : start + size])
 
 
 def call_for(asked: Call, candidate: Candidate, registry: Registry) -> Call:

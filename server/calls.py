@@ -8,6 +8,7 @@ caller's deadline the text so far goes back with a call_id, and the rest can be 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import anyio
 from anyio.abc import TaskGroup
@@ -69,11 +70,13 @@ class Calls:
 
     async def embed(self, ask: EmbedAsk, client: Client) -> Embedded:
         """The vectors of every text. Raises Declined, as `complete` does."""
-        run = self.start(ask.wish, ask.call, client, ask.timeout_s, query=ask.query)
+        query = () if ask.query is None else (ask.query,)
+        asked = replace(ask.call, texts=(*ask.call.texts, *query))
+        run = self.start(ask.wish, asked, client, ask.timeout_s)
         await self.wait(run, run.timeout_s, None)
         if not run.done.is_set():
             raise await self.too_late(run)
-        return answers.embedded(run)
+        return answers.embedded(run, ranked_by=ask.query)
 
     async def read_on(self, call_id: str, timeout_s: float | None, report: Report) -> Outcome:
         """An earlier call's answer: waits for the rest if it still runs. Raises NotFound."""
@@ -93,7 +96,6 @@ class Calls:
         timeout_s: float | None,
         *,
         capped: bool = False,
-        query: str | None = None,
     ) -> Run:
         if self.group is None:
             raise Declined("the server is shutting down", retryable=True)
@@ -107,7 +109,6 @@ class Calls:
             started=self.desk.clock(),
             begun=self.desk.monotonic(),
             capped=capped,
-            query=query,
         )
         self.shelf.put(run)
         self.group.start_soon(self.carry_out, run)
@@ -308,7 +309,6 @@ class Calls:
 
     async def vectors(self, run: Run, asked: EmbedCall, trying: Trying) -> Embedding:
         offer = trying.candidate.offer
-        texts = (*asked.texts, *((run.query,) if run.query is not None else ()))
         return answers.joined(
             [
                 await self.desk.http.embed(
@@ -319,6 +319,6 @@ class Calls:
                     limits=Limits(first_byte_s=trying.patience_s),
                     local_only=run.local_only,
                 )
-                for batch in answers.batches(asked, texts, offer.provider.embed_batch)
+                for batch in answers.batches(asked, offer.provider.embed_batch)
             ]
         )

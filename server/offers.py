@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
-from ..providers.prices import estimate_tokens, input_bound, rates, tokens_bound
+from ..providers.prices import rates
+from ..providers.tokens import estimate_tokens, input_bound, input_expected, tokens_bound
 from ..providers.types import Call, EmbedCall
 from . import books, budgets, tasks
 from .asks import Size, Wish
@@ -63,11 +64,8 @@ def demand_for(
 
 def measured(asked: Call | EmbedCall | None, size: Size) -> tuple[int, int, int | None]:
     """Input tokens at most, input tokens probably, and the output cap if one is set."""
-    if isinstance(asked, Call):
-        return input_bound(asked), sum(estimate_tokens(m.text) for m in asked.messages), None
-    if isinstance(asked, EmbedCall):
-        texts = asked.texts
-        return sum(map(tokens_bound, texts)), sum(map(estimate_tokens, texts)), None
+    if asked is not None:
+        return input_bound(asked), input_expected(asked), None
     if size.tokens is not None:
         return size.tokens, size.tokens, size.cap
     return tokens_bound(size.prompt), estimate_tokens(size.prompt), size.cap

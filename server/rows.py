@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from ..providers.errors import Throttled
+from ..providers.tokens import input_expected
 from . import circuits, results
 from .books import Closing, Ending, Opening, Verdict
 from .errors import Declined
@@ -47,7 +48,7 @@ def opening(run: Run, trying: Trying) -> Opening:
         model=candidate.offer.model,
         attempt=trying.n,
         attempt_started=trying.started,
-        input_tokens=run.expected_input(),
+        input_tokens=input_expected(run.asked),
         reserved_nano=reserve or 0,
         trail=run.trail(),
     )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 
 from ..providers.errors import UpstreamError
-from ..providers.prices import Rates, cost, estimate_tokens
+from ..providers.prices import Rates, cost
+from ..providers.tokens import estimate_tokens, input_expected
 from ..providers.types import Call, Completion, EmbedCall, Embedding, Usage
 from .asks import Wish
 from .errors import Declined
@@ -71,7 +72,6 @@ class Run:
     started: float
     begun: float
     capped: bool = False
-    query: str | None = None
     local_only: bool = False
     done: anyio.Event = field(default_factory=anyio.Event)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
@@ -153,15 +153,10 @@ class Run:
         seen = estimate_tokens(heard.text) + estimate_tokens(heard.reasoning) if heard else 0
         return replace(
             reported,
-            input=self.expected_input() if reported.input is None else reported.input,
+            input=input_expected(self.asked) if reported.input is None else reported.input,
             output=max(reported.output or 0, seen),
             estimated=True,
         )
-
-    def expected_input(self) -> int:
-        if isinstance(self.asked, EmbedCall):
-            return sum(estimate_tokens(text) for text in self.asked.texts)
-        return sum(estimate_tokens(message.text) for message in self.asked.messages)
 
     def total_cost(self) -> tuple[int | None, CostKind]:
         """The sum over all attempts, and the weakest of their kinds of knowledge."""

@@ -62,9 +62,9 @@ def build(
 
     Raises ConfigError."""
     loaded = config.load(home, environ)
-    keys = Keys(home, environ)
+    keys = Keys.load(home, environ)
     registry = Registry.build(loaded.settings, keys, environ)
-    redactor = Redactor(keys)
+    redactor = Redactor(row.key.value for row in registry.listed() if row.key is not None)
     settings = loaded.settings
     network = settings.network
     http = Http(
