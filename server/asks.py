@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..providers.types import Call, EmbedCall, Image, Message, Tool, ToolCall
+from . import schemas
 from .errors import BadRequest
 from .settings import NANO, Privacy
 
@@ -223,6 +224,13 @@ def money(usd: float | None) -> int | None:
     if not math.isfinite(usd) or usd < 0 or usd > MAX_COST_USD:
         raise BadRequest(f"max_cost_usd must lie between 0 and {MAX_COST_USD:,.0f}")
     return round(usd * NANO)
+
+
+def check(call: Call) -> None:
+    """Raises BadRequest for what no provider could take."""
+    check_size(call)
+    if call.output_schema is not None:
+        schemas.check(call.output_schema)
 
 
 def check_size(call: Call | EmbedCall) -> None:

@@ -120,7 +120,7 @@ class Demo:
     async def completion(self) -> None:
         self.stage.title(1, "complete", "a plain completion, with live progress")
 
-        async def progress(_: float, __: float | None, message: str | None) -> None:
+        async def progress(progress: float, total: float | None, message: str | None) -> None:
             if message:
                 self.stage.line(click.style(f"… {message[-90:]}", dim=True))
 

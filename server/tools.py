@@ -121,7 +121,7 @@ class Tools:
                 tool_choice=asks.tool_choice(tool_choice, specs),
                 output_schema=output_schema,
             )
-            asks.check_size(call)
+            asks.check(call)
             wish = Wish(
                 task=task,
                 model=model,
