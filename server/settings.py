@@ -16,7 +16,8 @@ NANO = 1_000_000_000
 
 def exact(value: Any) -> Any:
     """Money as a decimal string or number; TOML floats arrive here as Decimal already."""
-    return Decimal(str(value)) if isinstance(value, int | float) else value
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return Decimal(str(value)) if number else value
 
 
 Money = Annotated[Decimal, BeforeValidator(exact), Field(ge=0, max_digits=18)]
@@ -90,7 +91,7 @@ class ProviderSettings(Section):
     facts: dict[str, ModelSettings] = {}
     defaults: DefaultsSettings = DefaultsSettings()
     use_for: tuple[str, ...] = ()
-    cost_multiplier: Decimal = Decimal(1)
+    cost_multiplier: Annotated[Decimal, BeforeValidator(exact), Field(ge=0)] = Decimal(1)
     capabilities: tuple[str, ...] | None = None
     retention: str | None = None
     max_tokens_field: str | None = None

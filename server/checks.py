@@ -1,0 +1,186 @@
+"""What settings must satisfy together: names that exist, addresses that may be used."""
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from pathlib import Path as FilePath
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from ..providers import catalog
+from .lines import Path
+from .routing import STRATEGIES
+from .settings import BudgetSettings, ProviderSettings, Settings
+
+SECRET_HEADERS = {"authorization", "x-api-key", "api-key", "cookie", "proxy-authorization"}
+WIRES = FilePath(catalog.__file__).parent / "wires"
+LOCAL_SCHEMES = {"http", "mock"}
+
+
+class Wrong(Exception):
+    """A setting that cannot be used: where it is, what is wrong with it, and the fix."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(problem)
+        self.path = path
+        self.problem = problem
+
+
+def check(settings: Settings) -> None:
+    """Raises Wrong for the first thing that does not fit together."""
+    check_timezone(settings.timezone)
+    for name, row in settings.providers.items():
+        check_provider(name, row, settings)
+    names = Names(settings)
+    check_routing(settings, names)
+    for n, budget in enumerate(settings.budgets):
+        check_budget(n, budget, names)
+
+
+def near(name: str, known: Iterator[str] | list[str] | set[str]) -> str:
+    """`; did you mean 'x'?`, or what there is."""
+    names = sorted(known)
+    close = get_close_matches(name, names, 1)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
+
+
+class Names:
+    """The providers and models that can be named."""
+
+    def __init__(self, settings: Settings) -> None:
+        rows = catalog.shipped_rows()
+        self.providers = {*rows, *settings.providers}
+        self.models: set[str] = set()
+        for row in settings.providers.values():
+            self.models |= {*row.models, *row.facts, *filter(None, (row.default,))}
+        for shipped in rows.values():
+            self.models |= {p for p in shipped.get("models", {}) if "/" in p}
+        self.aliases = {*settings.routing.aliases}
+
+    def check_provider(self, name: str, path: Path) -> None:
+        if name not in self.providers:
+            raise Wrong(path, f"there is no provider {name!r}{near(name, self.providers)}")
+
+    def check_model(self, name: str, path: Path) -> None:
+        """A name may be a model of any provider, as long as its first part is no misspelt one."""
+        head, slash, _ = name.partition("/")
+        if not slash or head in self.providers or ":" in head or name in self.aliases:
+            return
+        if not any(fnmatchcase(name, pattern) for pattern in self.models):
+            raise Wrong(
+                path,
+                f"there is no provider {head!r} and no provider lists a model {name!r}"
+                f"{near(head, self.providers)}",
+            )
+
+
+def check_timezone(name: str) -> None:
+    try:
+        if name != "UTC":
+            ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Wrong(
+            ("timezone",), f"{name!r} is no time zone; write one like 'Europe/Berlin'"
+        ) from None
+
+
+def check_routing(settings: Settings, names: Names) -> None:
+    routing = settings.routing
+    check_strategy(routing.strategy, ("routing", "strategy"))
+    for n, item in enumerate(routing.chain):
+        head = item if item in names.providers else item.replace(":", "/", 1).split("/")[0]
+        names.check_provider(head, ("routing", "chain", n))
+    for task, said in routing.tasks.items():
+        path = ("routing", "tasks", task)
+        if said.strategy:
+            check_strategy(said.strategy, (*path, "strategy"))
+        for n, model in enumerate(said.models):
+            names.check_model(model, (*path, "models", n))
+    for alias, model in routing.aliases.items():
+        names.check_model(model, ("routing", "aliases", alias))
+
+
+def check_strategy(name: str, path: Path) -> None:
+    if name not in STRATEGIES:
+        raise Wrong(path, f"there is no strategy {name!r}{near(name, {*STRATEGIES})}")
+
+
+def check_budget(n: int, budget: BudgetSettings, names: Names) -> None:
+    kind, _, name = budget.scope.partition(":")
+    path = ("budgets", n, "scope")
+    if kind == "provider":
+        names.check_provider(name, path)
+    elif kind == "model":
+        names.check_model(name, path)
+
+
+def check_provider(name: str, row: ProviderSettings, settings: Settings) -> None:
+    path = ("providers", name)
+    if not name or set(name) & set("/: \t\n*?[]"):
+        raise Wrong(path, f"a provider's name has no slash, colon, space or wildcard: {name!r}")
+    shipped = catalog.shipped_rows()
+    if row.like is not None:
+        check_like(name, row.like, settings, path)
+    elif name not in shipped and not (row.wire and row.base_url):
+        raise Wrong(
+            path,
+            f"nobody knows {name!r}; give it wire and base_url, or like{near(name, {*shipped})}",
+        )
+    for key in ("wire", "embed_wire"):
+        wire = getattr(row, key)
+        wires = {found.stem for found in WIRES.glob("*.py")} - {"__init__"}
+        if wire is not None and wire not in wires:
+            raise Wrong((*path, key), f"there is no wire {wire!r}{near(wire, wires)}")
+    for header in row.headers:
+        if header.lower() in SECRET_HEADERS:
+            raise Wrong(
+                (*path, "headers", header),
+                f"keys are not kept here; run: roundhouse keys set {name}",
+            )
+    if row.base_url is not None:
+        check_url(row.base_url, is_local(name, row), settings, (*path, "base_url"))
+
+
+def check_like(name: str, like: str, settings: Settings, path: Path) -> None:
+    model = settings.providers.get(like)
+    if like == name or not (like in catalog.shipped_rows() or (model and model.like is None)):
+        known = {*catalog.shipped_rows()} | {n for n, r in settings.providers.items() if not r.like}
+        raise Wrong((*path, "like"), f"there is no provider {like!r} to copy{near(like, known)}")
+
+
+def is_local(name: str, row: ProviderSettings) -> bool:
+    shipped: Mapping[str, Any] = catalog.shipped_rows().get(row.like or name, {})
+    return bool(shipped.get("local", False) if row.local is None else row.local)
+
+
+def check_url(url: str, local: bool, settings: Settings, path: Path) -> None:
+    """Keys and prompts go over https, or stay on machines the user trusts."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        raise Wrong(path, "it is no address; write it like https://host/v1") from None
+    if parts.scheme not in LOCAL_SCHEMES | {"https"} or not host:
+        raise Wrong(path, f"{url[:80]!r} is no address; write it like https://host/v1")
+    if parts.username or parts.password:
+        raise Wrong(path, f"it holds a user name; run: roundhouse keys set {path[1]}")
+    if (parts.query or parts.fragment) and parts.scheme != "mock":
+        raise Wrong(path, "it ends in a query; put query parameters into the key query")
+    trusted = local or loopback(host) or host in settings.network.trusted_hosts
+    if parts.scheme == "http" and not trusted:
+        raise Wrong(
+            path,
+            f"plain http would send keys and prompts in the open; write https, or add {host!r} to "
+            "network.trusted_hosts",
+        )
+
+
+def loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
