@@ -1,0 +1,56 @@
+"""Screens as text: what a user sees, one line per terminal row, compared with accepted ones."""
+
+import difflib
+import os
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC
+from pathlib import Path
+
+import anyio
+from seeds import NOW
+from textual.pilot import Pilot
+
+from roundhouse_mcp.tui.app import WatchApp
+
+HOME = Path("home")  # relative: the tests run in a folder of their own
+GOLDEN = Path(__file__).parent / "screens"
+
+
+def screen_text(app: WatchApp) -> str:
+    compositor = app.screen._compositor  # pyright: ignore[reportPrivateUsage]
+    strips = compositor.render_strips()
+    return "\n".join("".join(part.text for part in strip).rstrip() for strip in strips) + "\n"
+
+
+def check(app: WatchApp, name: str) -> None:
+    """Equal to the accepted screen; UPDATE_SCREENS=1 accepts what is shown now."""
+    path, shown = GOLDEN / f"{name}.txt", screen_text(app)
+    if os.environ.get("UPDATE_SCREENS"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(shown, encoding="utf-8")
+    accepted = path.read_text(encoding="utf-8") if path.exists() else ""
+    difference = difflib.unified_diff(
+        accepted.splitlines(), shown.splitlines(), "accepted", "shown", lineterm=""
+    )
+
+    assert not list(difference), f"screen {name} changed:\n{shown}"
+
+
+async def until(pilot: Pilot[None], happened: Callable[[], bool]) -> None:
+    with anyio.fail_after(5):
+        while not happened():
+            await pilot.pause()
+    await pilot.pause()
+    await pilot.pause()
+
+
+@asynccontextmanager
+async def watched(
+    size: tuple[int, int] = (120, 36), *, home: Path = HOME, ascii_only: bool = False
+) -> AsyncGenerator[tuple[WatchApp, Pilot[None]]]:
+    """The app over a home, after its first look, with the clock standing still."""
+    app = WatchApp(home, ascii_only=ascii_only, clock=lambda: NOW, zone=UTC)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.store.changes > 0)
+        yield app, pilot
