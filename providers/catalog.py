@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
 
 Auth = Literal["bearer", "api-key", "x-api-key", "none"]
 SHIPPED = Path(__file__).with_name("catalog.toml")
@@ -14,7 +15,11 @@ SHIPPED = Path(__file__).with_name("catalog.toml")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """What is known of the models whose names match `pattern` at one provider. None: not known."""
+    """What is known of the models whose names match `pattern` at one provider. None: not known.
+
+    `drop` names request fields these models reject; `thinking` is how the Anthropic wire asks for
+    it; `sampling_version` is the API version under which they still take a temperature.
+    """
 
     pattern: str
     context: int | None = None
@@ -29,12 +34,18 @@ class Model:
     quality: int | None = None
     max_tokens_field: str | None = None
     wire: str | None = None
+    drop: tuple[str, ...] = ()
+    thinking: Literal["adaptive", "budget"] | None = None
+    sampling_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     """One row. Lists of variables are in order of precedence; `drop` names request fields the
-    service rejects; `retention` is the sourced fact behind `privacy = "no_retention"`."""
+    service rejects; `retention` is the sourced fact behind `privacy = "no_retention"`.
+    `{api_version}`, `{organization}` and `{deployment}` in `path`, `headers` and `query` stand for
+    those fields; a header or query item whose field is unset is not sent. `effort_fields` are body
+    fields that go along with `effort`."""
 
     name: str
     wire: str
@@ -60,12 +71,13 @@ class Provider:
     drop: frozenset[str] = frozenset()
     stream_usage: bool = True
     quirks: frozenset[str] = frozenset()
+    effort_fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
     price_provider: str | None = None
     retention: str | None = None
     docs: str = ""
     start_hint: str = ""
     models: tuple[Model, ...] = ()
-    # From the user's configuration; the shipped rows leave these alone.
+    # Mostly from the user's configuration.
     api_version: str | None = None
     deployments: Mapping[str, str] = field(default_factory=dict[str, str])
     organization: str | None = None
@@ -84,19 +96,38 @@ class Provider:
         return found
 
 
+def model(pattern: str, facts: Mapping[str, Any]) -> Model:
+    """Model facts as read from TOML. Raises TypeError for a field no model has."""
+    given = dict(facts)
+    for key in ("dimensions", "drop"):
+        given[key] = tuple(given.get(key, ()))
+    return Model(pattern=pattern, **given)
+
+
 def provider(name: str, row: Mapping[str, Any]) -> Provider:
     """A row as read from TOML. Raises TypeError for a field no row has."""
     given = dict(row)
-    models = tuple(
-        Model(pattern=pattern, **{k: tuple(v) if isinstance(v, list) else v for k, v in m.items()})
-        for pattern, m in given.pop("models", {}).items()
-    )
+    models = tuple(model(pattern, facts) for pattern, facts in given.pop("models", {}).items())
     for key in ("key_env", "url_env"):
         value = given.get(key, ())
         given[key] = (value,) if isinstance(value, str) else tuple(value)
     for key in ("capabilities", "drop", "quirks"):
         given[key] = frozenset(given.get(key, ()))
     return Provider(name=name, models=models, **given)
+
+
+def located(row: Provider, value: str) -> Provider:
+    """The row at the address a user's variable names. `host:port` and `http://host` are filled up
+    from the row's own address; 0.0.0.0, which a server may listen on, is reached as 127.0.0.1."""
+    own = urlsplit(row.base_url)
+    given = urlsplit(value.strip() if "://" in value else f"//{value.strip()}")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(given.hostname or "", given.hostname or "")
+    port = given.port or (None if given.scheme else own.port)
+    netloc = f"[{host}]" if ":" in host else host
+    netloc += f":{port}" if port else ""
+    scheme = given.scheme or own.scheme or "http"
+    path = given.path.rstrip("/") or own.path
+    return replace(row, base_url=urlunsplit((scheme, netloc, path, given.query, "")))
 
 
 @lru_cache

@@ -31,7 +31,8 @@ class UpstreamError(Exception):
     `retry_same`: one more try at the same provider may help. `fall_back`: another provider may.
     `billing`: what the attempt is charged: nothing, the whole reservation, or what was observed.
     `detail` is one cleaned, bounded line; `body` is the provider's own answer, bounded; neither
-    is redacted here (the server does that at one choke point).
+    is redacted here (the server does that at one choke point). `began`: the answer had begun, so
+    what was observed is owed although the class alone says nothing is.
     """
 
     circuit: ClassVar[CircuitEffect] = "neutral"
@@ -61,6 +62,7 @@ class UpstreamError(Exception):
         self.body = body
         self.request_id = request_id
         self.model_specific = model_specific
+        self.began = False
 
     @property
     def kind(self) -> str:

@@ -106,7 +106,8 @@ class ToolCallPart:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
     """A piece of a streamed answer. Later usage fields overwrite earlier ones; `done` is the wire's
-    own proof that the answer is complete, without which a stream that ends has failed."""
+    own proof that the answer is complete, without which a stream that ends has failed; `ended` says
+    that nothing follows."""
 
     text: str = ""
     reasoning: str = ""
@@ -115,6 +116,7 @@ class Chunk:
     usage: Usage | None = None
     model: str | None = None
     done: bool = False
+    ended: bool = False
     raw_usage: Mapping[str, Any] | None = None
 
 

@@ -1,0 +1,138 @@
+"""The body of one response: bounded in size and in time, unpacked, and closed for certain."""
+
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import cast
+
+import anyio
+import httpx2
+
+from . import errors
+from .gzip_text import Inflater
+from .translate import Progress, translated
+
+CLOSE_S = 1.0
+REQUEST_IDS = (
+    "x-request-id",
+    "request-id",
+    "apim-request-id",
+    "x-ds-trace-id",
+    "x-debug-trace-id",
+    "x-amzn-requestid",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long to wait and how much to take, of one request."""
+
+    first_byte_s: float = 60.0
+    connect_s: float = 5.0
+    write_s: float = 30.0
+    idle_s: float = 30.0
+    max_response_bytes: int = 32 * 1024 * 1024
+
+
+class Reader:
+    """Reads a response's body piece by piece. `progress.began` is set with the first byte."""
+
+    def __init__(
+        self,
+        provider: str,
+        response: httpx2.Response,
+        *,
+        limits: Limits,
+        progress: Progress,
+        started: float,
+    ) -> None:
+        self.provider = provider
+        self.response = response
+        self.limits = limits
+        self.progress = progress
+        self.first_by = started + limits.first_byte_s
+        self.stream = cast("httpx2.AsyncByteStream", response.stream)
+        self.raw: AsyncIterator[bytes] = aiter(self.stream)
+        self.inflater = self.unpacking()
+        self.unpacked: deque[bytes] = deque()
+        self.taken = 0
+
+    def unpacking(self) -> Inflater | None:
+        encoding = self.response.headers.get("content-encoding", "identity").strip().lower()
+        if encoding in ("", "identity"):
+            return None
+        if encoding in ("gzip", "x-gzip"):
+            return Inflater()
+        raise errors.Garbled(self.provider, "the answer is packed in a way nobody asked for")
+
+    @property
+    def request_id(self) -> str | None:
+        headers = self.response.headers
+        return next((headers[name] for name in REQUEST_IDS if headers.get(name)), None)
+
+    @property
+    def media_type(self) -> str:
+        return self.response.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    async def read(self) -> bytes:
+        """The next piece, unpacked; empty at the end. Raises what the network did."""
+        while not self.unpacked:
+            data = await self.receive()
+            if not data:
+                return b""
+            if self.inflater is None:
+                return self.counted(data)
+            self.unpack(self.inflater, data)
+        return self.unpacked.popleft()
+
+    def unpack(self, inflater: Inflater, data: bytes) -> None:
+        try:
+            for piece in inflater.feed(data):
+                self.unpacked.append(self.counted(piece))
+        except ValueError as error:
+            raise errors.Garbled(self.provider, str(error)) from error
+
+    def counted(self, data: bytes) -> bytes:
+        self.taken += len(data)
+        if self.taken > self.limits.max_response_bytes:
+            most = self.limits.max_response_bytes / 1024 / 1024
+            raise errors.Garbled(self.provider, f"the answer is larger than {most:g} MiB")
+        return data
+
+    async def receive(self) -> bytes:
+        patience_s = self.limits.idle_s
+        if not self.progress.began:
+            patience_s = max(self.first_by - time.monotonic(), 0.0)
+        with translated(self.provider, self.progress), anyio.fail_after(patience_s):
+            data = await anext(self.raw, b"")
+        self.progress.began = self.progress.began or bool(data)
+        return data
+
+    async def all(self) -> bytes:
+        pieces: list[bytes] = []
+        while piece := await self.read():
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    async def some(self, most: int, within_s: float) -> bytes:
+        """As much of the body as comes easily: an error's explanation, if there is one."""
+        data = b""
+        with anyio.move_on_after(within_s):
+            try:
+                while len(data) < most and (piece := await self.read()):
+                    data += piece
+            except errors.UpstreamError:
+                return data[:most]
+        return data[:most]
+
+    async def drain(self, within_s: float) -> None:
+        """Reads the last bytes, so that the connection can be used again."""
+        await self.some(4096, within_s)
+
+    async def aclose(self) -> None:
+        with anyio.move_on_after(CLOSE_S, shield=True):
+            close = getattr(self.raw, "aclose", None)
+            if close is not None:
+                await close()
+            await self.stream.aclose()

@@ -1,0 +1,252 @@
+"""What an error answer means: one place, by status and structured code.
+
+Message texts are read for two facts that some services give no code for, and only on a 4xx: that
+the prompt is too long and that a model is unknown. Money and keys are never decided by words.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, cast
+
+from . import errors
+from .errors import UpstreamError
+from .json_text import parsed
+from .waits import wait_in
+
+DETAIL_CHARS = 200
+BODY_CHARS = 4096
+WAITABLE = frozenset({429, 503, 529})
+
+MONEY = frozenset(
+    {
+        "billing_error",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "credit_balance_exhausted",
+        "enforced_spend_limit_reached",
+        "insufficient_quota",
+    }
+)
+KEY = frozenset({"api_key_invalid", "authentication_error", "invalid_api_key", "permission_error"})
+LONG = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+MODEL = frozenset(
+    {
+        "deploymentnotfound",
+        "invalid_model",
+        "model_decommissioned",
+        "model_not_available",
+        "model_not_found",
+    }
+)
+# The model called a tool wrongly: another try may go well.
+UNLUCKY = frozenset({"tool_use_failed"})
+# Error types that arrive inside a stream, after the status has already said 200.
+STATUS_OF_TYPE = {
+    "api_error": 500,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "insufficient_quota": 429,
+    "invalid_request_error": 400,
+    "not_found_error": 404,
+    "overloaded_error": 529,
+    "permission_error": 403,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "request_too_large": 413,
+    "timeout_error": 504,
+}
+
+LONG_WORDS = re.compile(
+    r"prompt (is )?too long|context (length|window|size)|maximum context|Request too large", re.I
+)
+MODEL_WORDS = re.compile(r"^(model not exist|unknown model|invalid model)\b", re.I)
+MARKUP = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)
+UNSEEN = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What an error body says. `structured`: it was JSON with an error in it."""
+
+    message: str
+    codes: tuple[str, ...] = ()
+    structured: bool = False
+    status: int | None = None
+
+
+def from_response(
+    provider: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    now: float,
+    request_id: str | None = None,
+    quirks: frozenset[str] = frozenset(),
+) -> UpstreamError:
+    """The error that a response with an error status is. `now` is UTC epoch seconds; `headers`
+    have lower-case names."""
+    text = body.decode("utf-8", "replace")
+    decoded = parsed(text)
+    said = read(decoded, text)
+    return error(
+        provider,
+        status,
+        said,
+        body=text,
+        request_id=request_id,
+        quirks=quirks,
+        wait=wait_in(headers, decoded, now=now) if status in WAITABLE else None,
+    )
+
+
+def from_body(provider: str, body: object, *, name: str = "") -> UpstreamError:
+    """The error reported inside an answer whose status was 200. `name` is the event's name."""
+    said = read(body, str(body))
+    by_type = [STATUS_OF_TYPE[code] for code in said.codes if code in STATUS_OF_TYPE]
+    status = said.status or (by_type[0] if by_type else 500)
+    found = error(
+        provider,
+        status,
+        said,
+        body=str(body),
+        wait=wait_in({}, body, now=0.0) if status in WAITABLE else None,
+    )
+    found.began = True
+    return found
+
+
+def error(
+    provider: str,
+    status: int,
+    said: Said,
+    *,
+    body: str,
+    wait: float | None,
+    request_id: str | None = None,
+    quirks: frozenset[str] = frozenset(),
+) -> UpstreamError:
+    kind = kind_of(status, said, quirks)
+    return kind(
+        provider,
+        said.message or f"HTTP {status} {phrase(status)} without a message",
+        status=status,
+        code=said.codes[0] if said.codes else None,
+        retry_after_s=wait,
+        body=body[:BODY_CHARS],
+        request_id=request_id,
+        model_specific=kind is errors.Misdirected and (status != 404 or said.structured),
+    )
+
+
+def kind_of(status: int, said: Said, quirks: frozenset[str]) -> type[UpstreamError]:
+    codes = frozenset(said.codes)
+    if codes & MONEY or status == 402:
+        return errors.Exhausted
+    if status >= 500:
+        return fault(status, said, quirks)
+    if status in (401, 403) and not codes & MODEL:
+        return errors.Locked
+    if too_long(status, said):
+        return errors.TooLong
+    if status == 404 or codes & MODEL or MODEL_WORDS.search(said.message):
+        return errors.Misdirected
+    if codes & KEY:
+        return errors.Locked
+    if codes & UNLUCKY:
+        return errors.Conflicted
+    plain = {408: errors.Faulted, 409: errors.Conflicted, 429: errors.Throttled}
+    return plain.get(status, errors.Misdirected if status < 400 else errors.Refused)
+
+
+def fault(status: int, said: Said, quirks: frozenset[str]) -> type[UpstreamError]:
+    """A 5xx is the service's fault, except where a local program answers a request it cannot
+    serve with a well-formed 500."""
+    if status == HTTPStatus.NOT_IMPLEMENTED:
+        return errors.Refused
+    ours = status == 500 and said.structured and "client_faults_are_500" in quirks
+    return errors.Refused if ours else errors.Faulted
+
+
+def too_long(status: int, said: Said) -> bool:
+    """A 429 counts when one request is larger than the whole limit: no wait cures that."""
+    if LONG & frozenset(said.codes):
+        return True
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        limits = re.search(r"Limit (\d+), Requested (\d+)", said.message)
+        used = re.search(r"Used (\d+)", said.message)
+        return limits is not None and used is None and int(limits[2]) > int(limits[1])
+    return status in (400, 413, 422) and LONG_WORDS.search(said.message) is not None
+
+
+def read(body: object, text: str) -> Said:
+    """Bodies are objects, strings, lists, `detail`, plain text or HTML."""
+    if isinstance(body, list) and body:
+        body = cast("list[object]", body)[0]
+    if not isinstance(body, dict):
+        words = body if isinstance(body, str) else MARKUP.sub(" ", text[:BODY_CHARS])
+        return Said(message=cleaned(words))
+    outer = cast("dict[str, Any]", body)
+    inner = outer.get("error")
+    fields = cast("dict[str, Any]", inner) if isinstance(inner, dict) else outer
+    codes = tuple(code.lower() for code in codes_in(fields, outer))
+    path_unknown = set(outer) == {"detail"} and outer["detail"] == "Not Found"
+    return Said(
+        message=cleaned(message_in(fields, outer)),
+        codes=codes,
+        structured=not path_unknown,
+        status=status_in(fields),
+    )
+
+
+def message_in(fields: Mapping[str, Any], outer: Mapping[str, Any]) -> str:
+    for value in (
+        fields.get("message"),
+        outer.get("error"),
+        fields.get("detail"),
+        fields.get("title"),
+        outer.get("message"),
+        outer.get("detail"),
+    ):
+        if isinstance(value, str) and value.strip():
+            return value
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return str(cast("dict[str, Any]", value[0]).get("msg", ""))
+    return ""
+
+
+def codes_in(fields: Mapping[str, Any], outer: Mapping[str, Any]) -> Iterator[str]:
+    """Most specific first."""
+    details = fields.get("details")
+    places = [fields, details, fields.get("innererror"), outer]
+    if isinstance(details, list):
+        places[1:2] = cast("list[object]", details)
+    for place in places:
+        if isinstance(place, dict):
+            table = cast("dict[str, Any]", place)
+            for name in ("error_code", "code", "reason", "status", "type"):
+                if isinstance(table.get(name), str) and table[name] != "error":
+                    yield table[name]
+
+
+def status_in(fields: Mapping[str, Any]) -> int | None:
+    for name in ("status_code", "code", "status"):
+        value = fields.get(name)
+        if isinstance(value, int) and 400 <= value <= 599:
+            return value
+    return None
+
+
+def cleaned(text: str) -> str:
+    """One short line that is safe to show."""
+    line = UNSEEN.sub(" ", text).strip()
+    return line if len(line) <= DETAIL_CHARS else line[: DETAIL_CHARS - 1].rstrip() + "…"
+
+
+def phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "error"

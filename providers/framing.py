@@ -1,0 +1,128 @@
+"""Cuts a streamed body into events: server-sent events and newline-delimited JSON.
+
+Both are incremental and pure: `feed` takes bytes cut anywhere and returns the events they finish,
+`close` returns what the end of the body finishes.
+"""
+
+from typing import NamedTuple, Protocol
+
+LINE_CAP = 1024 * 1024
+BOM = b"\xef\xbb\xbf"
+
+
+class Event(NamedTuple):
+    """One event. `name` is the SSE event field; NDJSON has none."""
+
+    data: str
+    name: str = ""
+
+
+class Unframed(ValueError):
+    """The body is not made of lines we accept."""
+
+
+class Framing(Protocol):
+    def feed(self, data: bytes) -> list[Event]: ...
+
+    def close(self) -> list[Event]: ...
+
+
+class Lines:
+    """Whole lines from bytes cut anywhere. Raises Unframed for a line over the cap."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.size = 0
+        self.begun = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The lines that `data` finishes, without their line feeds."""
+        self.size += len(data)
+        self.parts.append(data)
+        if b"\n" not in data:
+            self.check(self.size)
+            return []
+        lines = b"".join(self.parts).split(b"\n")
+        tail = lines.pop()
+        self.parts, self.size = [tail], len(tail)
+        self.check(max(map(len, lines), default=0), self.size)
+        if not self.begun:
+            self.begun = True
+            lines[0] = lines[0].removeprefix(BOM)
+        return lines
+
+    def close(self) -> list[bytes]:
+        tail = b"".join(self.parts)
+        self.parts, self.size = [], 0
+        return [tail if self.begun else tail.removeprefix(BOM)] if tail else []
+
+    def check(self, *lengths: int) -> None:
+        if max(lengths) > LINE_CAP:
+            raise Unframed("a line of the answer is longer than 1 MiB")
+
+
+class ServerSentEvents:
+    """The `text/event-stream` format with LF or CRLF. Comments and unknown fields are skipped; an
+    event without its closing blank line still counts at the end of the body."""
+
+    def __init__(self) -> None:
+        self.lines = Lines()
+        self.name = ""
+        self.data: list[bytes] = []
+        self.size = 0
+
+    def feed(self, data: bytes) -> list[Event]:
+        return self.read(self.lines.feed(data))
+
+    def close(self) -> list[Event]:
+        return self.read([*self.lines.close(), b""])
+
+    def read(self, lines: list[bytes]) -> list[Event]:
+        events: list[Event] = []
+        for line in lines:
+            if line.endswith(b"\r"):
+                line = line[:-1]
+            if line.startswith(b"data:"):
+                self.keep(line[6:] if line.startswith(b"data: ") else line[5:])
+            elif not line:
+                self.finish(events)
+            elif line.startswith(b"event:"):
+                self.name = line[6:].strip().decode("utf-8", "replace")
+            elif line == b"data":
+                self.keep(b"")
+        return events
+
+    def keep(self, data: bytes) -> None:
+        self.data.append(data)
+        self.size += len(data)
+        if self.size > LINE_CAP:
+            raise Unframed("an event of the answer is longer than 1 MiB")
+
+    def finish(self, events: list[Event]) -> None:
+        if self.data:
+            events.append(Event(b"\n".join(self.data).decode("utf-8", "replace"), self.name))
+            self.data, self.size = [], 0
+        self.name = ""
+
+
+class NewlineJson:
+    """One JSON document per line; blank lines are skipped."""
+
+    def __init__(self) -> None:
+        self.lines = Lines()
+
+    def feed(self, data: bytes) -> list[Event]:
+        return self.read(self.lines.feed(data))
+
+    def close(self) -> list[Event]:
+        return self.read(self.lines.close())
+
+    def read(self, lines: list[bytes]) -> list[Event]:
+        texts = (line.strip().decode("utf-8", "replace") for line in lines)
+        return [Event(text) for text in texts if text]
+
+
+FRAMINGS: dict[str, type[ServerSentEvents] | type[NewlineJson]] = {
+    "sse": ServerSentEvents,
+    "ndjson": NewlineJson,
+}

@@ -1,0 +1,301 @@
+"""The only file that touches the network: one request out, one bounded answer in.
+
+Nothing is retried, followed or stored here. Leaving a stream, by whatever door, closes its
+connection at once.
+"""
+
+import json as json_codec
+import logging
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+
+from . import errors
+from .answer import Answer, decoded, read_json
+from .body import Limits, Reader
+from .catalog import Provider
+from .classify import from_response
+from .mock import MockTransport
+from .request import Request, auth_headers, url
+from .translate import Progress, translated
+from .transport import Transport, anywhere, ip_address, is_loopback, on_this_machine, tls
+from .types import Call, EmbedCall, Embedding
+from .wire import chat_wire, embed_wire
+
+REQUEST_CAP = 8 * 1024 * 1024
+ERROR_BODY_CAP = 64 * 1024
+ERROR_BODY_S = 5.0
+
+for noisy in ("httpx2", "httpcore2"):
+    logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+class Http:
+    """The way out. Connections are kept between requests; `aclose` or leaving the context closes
+    them. `trusted_hosts` may be reached over plain http and count as this machine."""
+
+    def __init__(
+        self,
+        *,
+        proxy: str | None = None,
+        ca_file: Path | None = None,
+        trusted_hosts: tuple[str, ...] = (),
+        user_agent: str = "roundhouse",
+    ) -> None:
+        self.proxy = proxy
+        self.ca_file = ca_file
+        self.trusted = frozenset(host.lower() for host in trusted_hosts)
+        self.user_agent = user_agent
+        self.mock = MockTransport()
+        self.near: Transport | None = None
+        self.far: Transport | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        near, far = self.near, self.far
+        self.near = self.far = None
+        for transport in (near, far):
+            if transport is not None:
+                await transport.aclose()
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        provider: Provider,
+        key: str | None,
+        call: Call,
+        *,
+        model: str,
+        limits: Limits,
+        local_only: bool = False,
+    ) -> AsyncGenerator[Answer]:
+        """One chat request; the answer's chunks as they come."""
+        wire = chat_wire(provider.facts(model).wire or provider.wire)
+        request = wire.encode(call, model=model, provider=provider, stream=True)
+        async with self.sent(provider, key, request, limits, local_only=local_only) as reader:
+            yield Answer(provider, wire, reader)
+
+    async def embed(
+        self,
+        provider: Provider,
+        key: str | None,
+        call: EmbedCall,
+        *,
+        model: str,
+        limits: Limits,
+        local_only: bool = False,
+    ) -> Embedding:
+        """One embedding request; the caller splits by `provider.embed_batch`."""
+        wire = embed_wire(provider.embed_wire or "openai_embeddings")
+        request = wire.encode(call, model=model, provider=provider)
+        async with self.sent(provider, key, request, limits, local_only=local_only) as reader:
+            body = read_json(provider.name, await reader.all(), reader.request_id)
+            embedding = decoded(
+                provider.name,
+                lambda: wire.decode(body, provider=provider.name),
+                request_id=reader.request_id,
+            )
+            return checked(provider.name, call, embedding, reader.request_id)
+
+    async def fetch(
+        self,
+        provider: Provider,
+        key: str | None,
+        method: str,
+        path: str,
+        *,
+        json: Mapping[str, Any] | None = None,
+        timeout_s: float = 5.0,
+        local_only: bool = False,
+    ) -> Any:
+        """A small JSON question to the provider's address, for probes."""
+        limits = Limits(
+            first_byte_s=timeout_s,
+            connect_s=timeout_s,
+            idle_s=timeout_s,
+            max_response_bytes=4 * 1024 * 1024,
+        )
+        request = Request(method=method, path=path, body=json)
+        with anyio.move_on_after(timeout_s):
+            async with self.sent(provider, key, request, limits, local_only=local_only) as reader:
+                return read_json(provider.name, await reader.all(), reader.request_id)
+        raise errors.TimedOut(provider.name, f"no whole answer within {timeout_s:g} s")
+
+    @asynccontextmanager
+    async def sent(
+        self,
+        provider: Provider,
+        key: str | None,
+        request: Request,
+        limits: Limits,
+        *,
+        local_only: bool,
+    ) -> AsyncGenerator[Reader]:
+        """Sends the request; the body of a successful response. Raises what any other means."""
+        progress = Progress()
+        with translated(provider.name, progress):
+            message = self.message(provider, key, request, limits)
+            transport = await self.way(provider, message.url, local_only=local_only)
+            started = time.monotonic()
+            with anyio.fail_after(patience(limits, transport)):
+                response = await transport.handle_async_request(message)
+        reader = Reader(provider.name, response, limits=limits, progress=progress, started=started)
+        try:
+            if not response.is_success:
+                raise await failure(provider, reader)
+            yield reader
+        finally:
+            await reader.aclose()
+
+    def message(
+        self, provider: Provider, key: str | None, request: Request, limits: Limits
+    ) -> httpx2.Request:
+        """The request as it goes out. Raises when it must not."""
+        if not provider.base_url:
+            known = " or ".join(provider.url_env) or "base_url"
+            raise errors.Misdirected(provider.name, f"its address is not known; set {known}")
+        style = request.auth or provider.auth
+        headers = {
+            "accept": "application/json, text/event-stream",
+            "accept-encoding": "gzip",
+            "user-agent": self.user_agent,
+            **{name.lower(): value for name, value in request.headers.items()},
+            **auth_headers(style, usable(provider, key)),
+        }
+        content = b"" if request.body is None else encoded(provider.name, request.body)
+        if content:
+            headers["content-type"] = "application/json"
+        waits = {
+            "connect": limits.connect_s,
+            "write": limits.write_s,
+            "read": limits.first_byte_s,
+            "pool": limits.connect_s,
+        }
+        return httpx2.Request(
+            request.method,
+            url(provider, request),
+            headers=headers,
+            content=content or None,
+            extensions={"timeout": waits},
+        )
+
+    async def way(
+        self, provider: Provider, target: httpx2.URL, *, local_only: bool
+    ) -> httpx2.AsyncBaseTransport:
+        """The transport for an address. What must stay on this machine, and what says it is on it,
+        goes through connections that lead nowhere else."""
+        if target.scheme == "mock":
+            return self.mock
+        if local_only or is_loopback(target.host) or target.host.lower() in self.trusted:
+            return await self.nearby()
+        if target.scheme != "https" and not provider.local:
+            raise errors.Misdirected(
+                provider.name,
+                "plain http goes only to this machine and to network.trusted_hosts; use https",
+            )
+        literal = ip_address(target.host)
+        if literal is not None:
+            anywhere(target.host, literal)
+        return await self.outside()
+
+    async def nearby(self) -> Transport:
+        if self.near is None:
+            self.near = Transport(on_this_machine(self.trusted))
+        return self.near
+
+    async def outside(self) -> Transport:
+        if self.far is None:
+            context = await anyio.to_thread.run_sync(tls, self.ca_file)
+            # Another request may have made it meanwhile.
+            self.far = self.far or Transport(anywhere, context=context, proxy=self.proxy)
+        return self.far
+
+
+def patience(limits: Limits, transport: httpx2.AsyncBaseTransport) -> float:
+    """Seconds until the response's head must be there; connections keep the finer limits."""
+    if isinstance(transport, Transport):
+        return limits.connect_s * 2 + limits.write_s + limits.first_byte_s
+    return limits.first_byte_s
+
+
+def usable(provider: Provider, key: str | None) -> str | None:
+    """The key as given. Raises Locked for one that is missing or no header can carry."""
+    if key is None:
+        if provider.key_required and provider.auth != "none":
+            known = " or ".join(provider.key_env) or "api_key"
+            raise errors.Locked(provider.name, f"it has no key; set {known}; nothing was sent")
+        return None
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise errors.Locked(
+            provider.name, "its key has characters no key has; set it again; nothing was sent"
+        )
+    return key
+
+
+def encoded(provider: str, body: Mapping[str, Any]) -> bytes:
+    try:
+        content = json_codec.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        raise errors.Refused(
+            provider, "the request has characters that are not Unicode text; nothing was sent"
+        ) from None
+    if len(content) > REQUEST_CAP:
+        size = len(content) / 1024 / 1024
+        raise errors.Refused(
+            provider, f"the request has {size:.1f} MiB; the most is 8 MiB; nothing was sent"
+        )
+    return content
+
+
+async def failure(provider: Provider, reader: Reader) -> errors.UpstreamError:
+    """The error that a response without success is."""
+    response = reader.response
+    if response.has_redirect_location:
+        host = urlsplit(response.headers.get("location", "")).hostname or "another path"
+        return errors.Misdirected(
+            provider.name,
+            f"the address redirects to {host[:100]}; set base_url to where the service is",
+            status=response.status_code,
+            request_id=reader.request_id,
+        )
+    return from_response(
+        provider.name,
+        response.status_code,
+        dict(response.headers),
+        await reader.some(ERROR_BODY_CAP, ERROR_BODY_S),
+        now=time.time(),
+        request_id=reader.request_id,
+        quirks=provider.quirks,
+    )
+
+
+def checked(provider: str, call: EmbedCall, found: Embedding, known_as: str | None) -> Embedding:
+    """The embedding, if it has what was asked for."""
+    if len(found.vectors) != len(call.texts):
+        raise errors.Garbled(
+            provider,
+            f"{len(call.texts)} texts were sent and {len(found.vectors)} vectors came back",
+            request_id=known_as,
+        )
+    sizes = {len(vector) for vector in found.vectors}
+    if call.dimensions is not None and sizes != {call.dimensions}:
+        raise errors.Refused(
+            provider,
+            f"the model does not make vectors of {call.dimensions} dimensions",
+            request_id=known_as,
+        )
+    if len(sizes) != 1 or 0 in sizes:
+        raise errors.Garbled(provider, "the vectors differ in length", request_id=known_as)
+    return replace(found, request_id=known_as)

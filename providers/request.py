@@ -1,0 +1,83 @@
+"""One request to a provider, as data: what the wires make and http.py sends."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from .catalog import Auth, Model, Provider
+from .types import Call
+
+FIELD = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """`path` is relative to the row's base_url; `auth` overrides the row's where a request needs
+    another style."""
+
+    method: str = "POST"
+    path: str
+    body: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    query: Mapping[str, str] = field(default_factory=dict[str, str])
+    auth: Auth | None = None
+
+
+def name_on_wire(provider: Provider, model: str) -> str:
+    """The name the service knows the model by: its deployment where it has one."""
+    return provider.deployments.get(model, model)
+
+
+def output_cap(call: Call, facts: Model) -> int:
+    """The cap that is sent: never more than the model can write."""
+    return min(call.max_tokens, facts.max_output or call.max_tokens)
+
+
+def request(
+    provider: Provider,
+    path: str,
+    body: Mapping[str, Any],
+    *,
+    model: str,
+    headers: Mapping[str, str] | None = None,
+    auth: Auth | None = None,
+) -> Request:
+    """The request for `body`, with what the row says of headers and query, and without the fields
+    this provider or this model rejects."""
+    known = {
+        "api_version": provider.api_version,
+        "organization": provider.organization,
+        "deployment": quote(name_on_wire(provider, model), safe=""),
+    }
+    dropped = provider.drop.union(provider.facts(model).drop)
+    return Request(
+        path=FIELD.sub(lambda match: known.get(match[1]) or "", path),
+        body={name: value for name, value in body.items() if name not in dropped},
+        headers={**filled(provider.headers, known), **(headers or {})},
+        query=filled(provider.query, known),
+        auth=auth,
+    )
+
+
+def filled(items: Mapping[str, str], known: Mapping[str, str | None]) -> dict[str, str]:
+    """The items with their fields filled in, without those whose field is unset."""
+    return {
+        name: FIELD.sub(lambda match: known.get(match[1]) or "", value)
+        for name, value in items.items()
+        if all(known.get(needed) for needed in FIELD.findall(value))
+    }
+
+
+def url(provider: Provider, request: Request) -> str:
+    """The row's address with the request's path and query; the row's own query stays."""
+    base, _, own_query = provider.base_url.partition("?")
+    query = "&".join(part for part in (own_query, urlencode(request.query)) if part)
+    return base.rstrip("/") + request.path + (f"?{query}" if query else "")
+
+
+def auth_headers(style: Auth, key: str | None) -> dict[str, str]:
+    if key is None or style == "none":
+        return {}
+    return {"authorization": f"Bearer {key}"} if style == "bearer" else {style: key}
