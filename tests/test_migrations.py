@@ -1,6 +1,8 @@
 """Bringing a ledger file to this version."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,23 @@ def test_a_new_file_gets_every_table_and_the_version(db: Connection) -> None:
 
     assert {"calls", "attempts", "reservations", "circuits", "usage_hour"} <= tables(db)
     assert version(db) == VERSION == len(MIGRATIONS)
+
+
+def test_several_that_migrate_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    databases = [connect(tmp_path / "ledger.db") for _ in range(6)]
+    at_once = threading.Barrier(len(databases))
+
+    def together(db: Connection) -> int:
+        at_once.wait(5)
+        migrate(db)
+        return version(db)
+
+    with ThreadPoolExecutor(len(databases)) as pool:
+        versions = list(pool.map(together, databases))
+
+    for db in databases:
+        db.close()
+    assert versions == [VERSION] * len(databases)
 
 
 def test_a_current_file_is_left_alone(db: Connection) -> None:

@@ -38,6 +38,16 @@ SENTENCES: dict[str, tuple[str, str, bool]] = {
         True,
     ),
 }
+BY_MESSAGE = {  # where the driver gives no name; the words are SQLite's own
+    "file is not a database": "NOTADB",
+    "database disk image is malformed": "CORRUPT",
+    "Could not decode to UTF-8": "CORRUPT",
+    "database or disk is full": "FULL",
+    "unable to open database file": "CANTOPEN",
+    "attempt to write a readonly database": "READONLY",
+    "database is locked": "BUSY",
+    "disk I/O error": "IOERR",
+}
 BY_ERRNO = {
     errno.ENOSPC: "FULL",
     errno.EDQUOT: "FULL",
@@ -55,7 +65,19 @@ def word(error: BaseException) -> str:
     if isinstance(error, OSError):
         return BY_ERRNO.get(error.errno or 0, "CANTOPEN")
     name: str = getattr(error, "sqlite_errorname", "")
+    if not name:
+        return next((w for words, w in BY_MESSAGE.items() if str(error).startswith(words)), "")
     return name.removeprefix("SQLITE_").split("_")[0]
+
+
+def is_missing(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def is_store_failure(error: BaseException) -> bool:
@@ -73,6 +95,8 @@ def unavailable(error: BaseException, path: Path) -> LedgerUnavailable:
             next_step=f"Try again; if it stays so, {DOCTOR[0].lower()}{DOCTOR[1:]}",
             retryable=True,
         )
+    if word(error) == "CANTOPEN" and path.parent.is_dir() and is_missing(path):
+        return LedgerUnavailable(f"There is no ledger at {path} yet.", next_step=DOCTOR)
     sentence, next_step, retryable = SENTENCES.get(
         word(error), (f"The ledger {{path}} failed: {error}.".replace("\n", " "), DOCTOR, False)
     )

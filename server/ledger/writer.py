@@ -110,19 +110,20 @@ class Writer:
         """With the gate held. After a failure the connection is not trusted again."""
         try:
             db = self.usable()
+            batch[:0] = self.earlier(BATCH - len(batch))
             batch += self.waiting(BATCH - len(batch))
             self.commit(db, batch)
         except BaseException:
             self.drop()
             raise
 
+    def earlier(self, most: int) -> list[Errand]:
+        """What could not be written when it was asked: before anything new."""
+        return [self.kept.popleft() for _ in range(min(most, len(self.kept)))]
+
     def waiting(self, most: int) -> Iterator[Errand]:
-        """What is to be done now without waiting: kept errands first, then new ones."""
-        while self.kept and most > 0:
-            most -= 1
-            yield self.kept.popleft()
-        while most > 0:
-            most -= 1
+        """What has been asked by now."""
+        for _ in range(most):
             try:
                 errand = self.errands.get_nowait()
             except queue.Empty:
@@ -156,7 +157,7 @@ class Writer:
         os.close(
             open_lock(self.path)
         )  # made with our mode; SQLite gives its -wal and -shm the same
-        db = connect(self.path)
+        db = connect(self.path, busy_s=self.patience_s)
         try:
             migrate(db)
             self.check_count(db)
