@@ -40,12 +40,17 @@ def scripted(
 
 
 def served(
-    name: str, url: str, *, models: str = "m", price: tuple[str, str] | None = ("1", "1")
+    name: str,
+    url: str,
+    *,
+    models: str = "m",
+    price: tuple[str, str] | None = ("1", "1"),
+    more: str = "",
 ) -> str:
     """The configuration of a provider at a loopback address, reached over real HTTP."""
     listed = ", ".join(f'"{model}"' for model in models.split())
     row = f'[providers.{name}]\nwire = "openai_chat"\nbase_url = "{url}"\nauth = "none"\n'
-    return row + f"models = [{listed}]\n" + prices(name, models, price)
+    return row + f"models = [{listed}]\n{more}\n" + prices(name, models, price)
 
 
 def prices(name: str, models: str, price: tuple[str, str] | None) -> str:
