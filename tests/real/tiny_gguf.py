@@ -1,0 +1,105 @@
+"""Writes a tiny llama model with random weights, which llama.cpp loads, talks from and embeds with.
+
+`python tiny_gguf.py OUT.gguf`: under half a megabyte, a byte-level vocabulary of 268 tokens, a
+context of 16,384, the ChatML template, always the same weights. What it writes is noise, and it
+goes on writing until it is stopped.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import gguf
+import numpy as np
+
+CONTEXT = 16_384
+WIDTH = 64
+LAYERS = 2
+HEADS = 4
+FEED_FORWARD = 128
+SEED = 0
+
+MERGES = ("t h", "th e", "i n", "a n", "e r", "o n", "Ġ a", "Ġ the")
+END = "<|im_end|>"
+CONTROL = ("<|bos|>", "<|eos|>", "<|im_start|>", END)
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def byte_alphabet() -> list[str]:
+    """The printable stand-in of each byte, as GPT-2 chose them."""
+    printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    unprintable = [byte for byte in range(256) if byte not in printable]
+    moved = {byte: 256 + n for n, byte in enumerate(unprintable)}
+    return [chr(moved.get(byte, byte)) for byte in range(256)]
+
+
+def vocabulary() -> tuple[list[str], list[gguf.TokenType]]:
+    words = byte_alphabet() + [pair.replace(" ", "") for pair in MERGES]
+    kinds = [gguf.TokenType.NORMAL] * len(words) + [gguf.TokenType.CONTROL] * len(CONTROL)
+    return [*words, *CONTROL], kinds
+
+
+def shapes(size: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Every tensor's name and shape, for a vocabulary of `size`; the norms are vectors."""
+    yield "token_embd", (size, WIDTH)
+    yield "output_norm", (WIDTH,)
+    yield "output", (size, WIDTH)
+    for layer in range(LAYERS):
+        for name in ("attn_norm", "ffn_norm"):
+            yield f"blk.{layer}.{name}", (WIDTH,)
+        for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            yield f"blk.{layer}.{name}", (WIDTH, WIDTH)
+        for name in ("ffn_gate", "ffn_up"):
+            yield f"blk.{layer}.{name}", (FEED_FORWARD, WIDTH)
+        yield f"blk.{layer}.ffn_down", (WIDTH, FEED_FORWARD)
+
+
+def describe(writer: gguf.GGUFWriter, size: int) -> None:
+    writer.add_name("tiny-random-llama")
+    writer.add_context_length(CONTEXT)
+    writer.add_embedding_length(WIDTH)
+    writer.add_block_count(LAYERS)
+    writer.add_feed_forward_length(FEED_FORWARD)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(HEADS)
+    writer.add_rope_dimension_count(WIDTH // HEADS)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(size)
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+
+
+def teach_words(writer: gguf.GGUFWriter, words: list[str], kinds: list[gguf.TokenType]) -> None:
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(words)
+    writer.add_token_types(kinds)
+    writer.add_token_merges(MERGES)
+    writer.add_bos_token_id(words.index("<|bos|>"))
+    writer.add_eos_token_id(words.index(END))
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(CHATML)
+
+
+def write(path: Path) -> None:
+    words, kinds = vocabulary()
+    random = np.random.default_rng(SEED)
+    writer = gguf.GGUFWriter(path, "llama")
+    describe(writer, len(words))
+    teach_words(writer, words, kinds)
+    for name, shape in shapes(len(words)):
+        noise = random.standard_normal(shape) * 0.1
+        weights = np.ones(shape) if len(shape) == 1 else noise
+        if name == "output":
+            weights[words.index(END)] = 0.0  # or it would stop by chance
+        writer.add_tensor(f"{name}.weight", weights.astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))
