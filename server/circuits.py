@@ -249,6 +249,7 @@ def failed(
         failures=1 if old else circuit.failures + 1,
         first_failure_at=now if old or first is None else first,
         threshold=policy.threshold,
+        changed_at=circuit.changed_at or now,
         last_failure_at=now,
         last_error=error,
     )
@@ -272,6 +273,7 @@ def cooled(
         neutral_probe(circuit, epoch, now),
         cooldown_until=max(wait_until, circuit.cooldown_until or 0.0),
         cooldown_s=length if until is None else circuit.cooldown_s,
+        changed_at=circuit.changed_at if circuit.cools(now) else now,
         last_error=error or circuit.last_error,
     )
 

@@ -18,6 +18,7 @@ from roundhouse_mcp.server.errors import LedgerUnavailable, NotFound
 from roundhouse_mcp.server.ledger import records, reservations
 from roundhouse_mcp.server.ledger.driver import Connection, IntegrityError, connect
 from roundhouse_mcp.server.ledger.gate import Gate
+from roundhouse_mcp.server.ledger.owners import alive
 from roundhouse_mcp.server.ledger.store import Ledger
 
 NOW = 1_000_000.0
@@ -349,6 +350,16 @@ async def test_a_file_moved_away_while_open_is_noticed_and_made_anew(ledger: Led
 
     assert await ledger.read(names) == ["new"]
     assert any("replaced while it was open" in alarm for alarm in ledger.alarms)
+
+
+async def test_after_its_home_was_removed_a_server_is_seen_alive_again(ledger: Ledger) -> None:
+    await ledger.write(put, "old")
+    await anyio.to_thread.run_sync(shutil.rmtree, ledger.home)
+
+    await ledger.write(put, "new")
+
+    assert alive(ledger.run_dir, ledger.owner)
+    assert await ledger.read(names) == ["new"]
 
 
 def test_a_file_put_back_from_a_copy_is_noticed(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ process ends. Process ids are reused and clocks step, so neither decides.
 
 import os
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +36,12 @@ class Owner:
 
     def release(self) -> None:
         """From here on this owner is dead; what it still holds will be presumed spent."""
-        self.path.unlink(missing_ok=True)
         os.close(self.fd)
+        self.path.unlink(missing_ok=True)
+
+    def is_seen(self) -> bool:
+        """Whether others still find the lock: its directory may have been removed."""
+        return is_at(self.fd, self.path)
 
 
 def lock_path(run_dir: Path, owner: str) -> Path:
@@ -65,6 +70,7 @@ def sweep(run_dir: Path) -> None:
             continue
         try:
             if try_lock(fd) and is_at(fd, path):
-                path.unlink(missing_ok=True)
+                with suppress(PermissionError):  # Windows: not while it is open
+                    path.unlink(missing_ok=True)
         finally:
             os.close(fd)

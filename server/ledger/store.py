@@ -63,57 +63,29 @@ class Ledger:
             if thread.ident is None:
                 thread.start()
 
-    async def write(
-        self,
-        operation: Callable[Concatenate[Connection, P], T],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
+    async def write(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run it in a transaction and return its result after COMMIT. An exception of its own
         undoes what it wrote, except a Declined: that is a decision, and what it wrote stays. When
         the store fails: LedgerUnavailable, and nothing was written."""
         return cast(T, await self._answer(self._writer, lambda db: operation(db, *args, **kwargs)))
 
-    async def read(
-        self,
-        operation: Callable[Concatenate[Connection, P], T],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
+    async def read(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run it on a read-only connection, in one short transaction; it must fetch all rows."""
         return cast(T, await self._answer(self._reader, lambda db: operation(db, *args, **kwargs)))
 
-    def write_soon(
-        self,
-        operation: Callable[Concatenate[Connection, P], T],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> None:
+    def write_soon(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Run it after what was asked before, without waiting. While the store fails it is kept
         in memory and tried again."""
         self._ask(self._writer, Lasting(lambda db: operation(db, *args, **kwargs)))
 
-    def write_blocking(
-        self,
-        operation: Callable[Concatenate[Connection, P], T],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
+    def write_blocking(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same for a thread without an event loop."""
         errand = Blocking(lambda db: operation(db, *args, **kwargs))
         self._ask(self._writer, errand)
         return cast(T, errand.future.result())
 
-    def read_blocking(
-        self,
-        operation: Callable[Concatenate[Connection, P], T],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
+    def read_blocking(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same for a thread without an event loop."""
         errand = Blocking(lambda db: operation(db, *args, **kwargs))
         self._ask(self._reader, errand)
         return cast(T, errand.future.result())

@@ -151,6 +151,9 @@ class Writer:
         return db
 
     def open(self) -> Connection:
+        if self.claim is not None and not self.claim.is_seen():
+            self.claim.release()
+            self.claim = None
         if self.claim is None:
             self.claim = Owner.claim(self.run_dir, self.owner)
             sweep(self.run_dir)
