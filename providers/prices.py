@@ -12,13 +12,9 @@ from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from importlib.metadata import version
 from typing import Any
 
 from .catalog import Provider
-from .tokens import estimate_tokens as estimate_tokens
-from .tokens import input_bound as input_bound
-from .tokens import tokens_bound as tokens_bound
 from .types import Usage
 
 MILLION = 1_000_000
@@ -64,18 +60,18 @@ def per_million(usd: Decimal, multiplier: Decimal = Decimal(1)) -> int:
 
 
 def override(
-    input_usd: Decimal,
-    output_usd: Decimal = Decimal(0),
     *,
-    cached_usd: Decimal | None = None,
-    cache_write_usd: Decimal | None = None,
+    input: Decimal,  # noqa: A002 (the word of the configuration)
+    output: Decimal = Decimal(0),
+    cached: Decimal | None = None,
+    cache_write: Decimal | None = None,
 ) -> Rates:
     """The user's own price, in USD per million tokens. A cached rate left out is the input rate."""
     return Rates(
-        input=per_million(input_usd),
-        output=per_million(output_usd),
-        cached=per_million(input_usd if cached_usd is None else cached_usd),
-        cache_write=per_million(input_usd if cache_write_usd is None else cache_write_usd),
+        input=per_million(input),
+        output=per_million(output),
+        cached=per_million(input if cached is None else cached),
+        cache_write=per_million(input if cache_write is None else cache_write),
         source="override",
     )
 
@@ -118,7 +114,10 @@ def table_rates(
     service: str, base_url: str, model: str, multiplier: Decimal, moment: int
 ) -> Rates | None:
     """One look into the price table. `moment` counts half hours since 1970."""
-    from genai_prices.data_snapshot import get_snapshot  # 35 ms and 4 MB: only when a price is due
+    # 35 ms and 4 MB: only when a price is due.
+    from importlib.metadata import version
+
+    from genai_prices.data_snapshot import get_snapshot
 
     snapshot = get_snapshot()
     try:

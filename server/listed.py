@@ -1,0 +1,115 @@
+"""One provider as this user has it: its row, key and models, and why it cannot be used, if so."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from urllib.parse import urlsplit
+
+from ..providers.catalog import Provider
+from ..providers.prices import runs_here
+from ..providers.probe import Probe
+from .checks import loopback
+from .keys import Key
+from .routing import Reason
+from .settings import DefaultsSettings
+
+LATEST = ":latest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A provider as this user has it. `chosen` are the models the user named; `found` is what a
+    local program answered when it was last asked; None: it was not asked."""
+
+    provider: Provider
+    enabled: bool
+    key: Key | None
+    priority: int | None
+    chosen: tuple[str, ...]
+    defaults: DefaultsSettings
+    cost_multiplier: Decimal
+    use_for: tuple[str, ...]
+    problem: str = ""
+    found: Probe | None = None
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models known to be there, the first one being the default."""
+        if self.chosen:
+            return self.chosen
+        if self.found is not None and self.found.models:
+            return tuple(dict.fromkeys((*self.found.loaded, *self.found.models)))
+        own = (self.provider.default, *self.provider.deployments, self.provider.embedding_model)
+        return tuple(dict.fromkeys(filter(None, own)))
+
+    @property
+    def default_model(self) -> str | None:
+        """The chat model that runs when only the provider is named."""
+        if self.chosen:
+            return self.chosen[0]
+        if self.found is not None and self.found.models:
+            chat = [m for m in self.models if not self.embeds(m)]
+            return chat[0] if chat else None
+        return self.provider.default or next(iter(self.provider.deployments), None)
+
+    @property
+    def embedding_model(self) -> str | None:
+        """The embedding model that runs when only the provider is named."""
+        own = self.provider.embedding_model
+        if self.chosen or self.found is None or not self.found.models:
+            return own or next((m for m in self.chosen if self.embeds(m)), None)
+        there = self.same(own, self.found.models) if own else None
+        if there:
+            return there
+        made = [m for m in self.models if self.embeds(m)]
+        only = self.models if len(self.models) == 1 and self.provider.embed_wire else ()
+        return next(iter((*made, *only)), None)
+
+    def embeds(self, model: str) -> bool:
+        said = self.provider.facts(model).embeddings
+        if said is None and self.found is not None and model in self.found.embedding:
+            return True
+        return bool(said) or model == self.provider.embedding_model
+
+    def same(self, model: str, among: Sequence[str]) -> str | None:
+        """`model` as this provider writes it: local programs add `:latest`."""
+        return next((m for m in (model, model + LATEST) if m in among), None)
+
+    def named(self, model: str) -> str | None:
+        """The model of that name if the provider is known to have it."""
+        if exact := self.same(model, self.models):
+            return exact
+        if model == self.provider.embedding_model:
+            return model
+        if self.found is not None and self.found.models:
+            return None
+        patterns = [row.pattern for row in self.provider.models if row.pattern.strip("*")]
+        return model if any(fnmatchcase(model, pattern) for pattern in patterns) else None
+
+    def absent(self) -> tuple[Reason | None, str]:
+        """Why it cannot be used now at all, in words that say what would change that."""
+        row = self.provider
+        if not self.enabled:
+            return "disabled", f"is switched off (providers.{row.name}.enabled)"
+        if not row.base_url:
+            return "disabled", f"has no address; set {' or '.join(row.url_env) or 'base_url'}"
+        if self.key is None and row.key_required and row.auth != "none":
+            return "key_missing", self.problem or f"has no key; {how_to_key(row)}"
+        if self.found is not None and not self.found.reachable:
+            return "not_running", f"does not answer; {row.start_hint or self.found.detail}"
+        return None, ""
+
+    def is_here(self, trusted_hosts: Sequence[str], model: str) -> bool:
+        """Does the model run on this machine, or on one the user trusts like it?"""
+        if not runs_here(self.provider, model):
+            return False
+        url = urlsplit(self.provider.base_url)
+        host = url.hostname or ""
+        return url.scheme == "mock" or loopback(host) or host in trusted_hosts
+
+
+def how_to_key(row: Provider) -> str:
+    variables = " or ".join(row.key_env)
+    command = f"run: roundhouse keys set {row.name}"
+    return f"set {variables}, or {command}" if variables else command

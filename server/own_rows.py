@@ -1,0 +1,116 @@
+"""A user's own rows over the shipped ones: changed providers, second accounts, new ones."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from ..providers import catalog
+from ..providers.catalog import Model, Provider
+from .config import WHOLE
+from .settings import ModelSettings, ProviderSettings, Settings
+
+EMBED_WIRES = {"openai_chat": "openai_embeddings", "ollama": "ollama_embed"}
+ASSUMED = ("chat", "streaming", "tools", "json", "embeddings")  # of a row that does not say
+
+
+def merged(name: str, settings: Settings) -> Provider:
+    """The shipped row, or the one it is like, with what the user says over it."""
+    said = settings.providers.get(name, ProviderSettings())
+    shipped = catalog.shipped_rows()
+    if said.like is not None:
+        base = alike(name, merged(said.like, settings))
+    elif name in shipped:
+        base = catalog.provider(name, shipped[name])
+    else:
+        base = fresh(name, said)
+    return over(base, said)
+
+
+def alike(name: str, model: Provider) -> Provider:
+    """A second account of a known provider: the same service, a key and an address of its own."""
+    return replace(
+        model,
+        name=name,
+        title="",
+        key_env=(variable(name),),
+        url_env=(),
+        by_name_only=False,
+        price_provider=model.price_provider or model.name,
+    )
+
+
+def variable(name: str) -> str:
+    return name.upper().replace("-", "_").replace(".", "_") + "_API_KEY"
+
+
+def fresh(name: str, said: ProviderSettings) -> Provider:
+    """A row of the user's own making. A key is required if they name where it is."""
+    wire = said.wire or ""
+    return Provider(
+        name=name,
+        wire=wire,
+        base_url=said.base_url or "",
+        embed_wire=EMBED_WIRES.get(wire),
+        key_env=(variable(name),),
+        key_required=said.key_env is not None or said.api_key is not None,
+        capabilities=frozenset(ASSUMED),
+    )
+
+
+PLAIN = (
+    "wire",
+    "embed_wire",
+    "base_url",
+    "auth",
+    "local",
+    "path",
+    "embed_path",
+    "default",
+    "embedding_model",
+    "retention",
+    "max_tokens_field",
+    "stream_usage",
+    "organization",
+    "api_version",
+    "concurrency",
+)
+
+
+def over(row: Provider, said: ProviderSettings) -> Provider:
+    changes: dict[str, Any] = {
+        name: value for name in PLAIN if (value := getattr(said, name)) is not None
+    }
+    for name in ("headers", "query", "deployments"):
+        changes[name] = {**getattr(row, name), **getattr(said, name)}
+    if said.key_env is not None:
+        named = said.key_env
+        changes["key_env"] = (named,) if isinstance(named, str) else named
+    if said.api_key is not None and (reference := WHOLE.fullmatch(said.api_key)):
+        changes["key_env"] = (reference[1],)
+    if said.capabilities is not None:
+        changes["capabilities"] = frozenset(said.capabilities)
+    if said.timeout_s is not None:
+        changes["first_byte_timeout_s"] = said.timeout_s
+    models = with_facts(row.models, said.facts)
+    return replace(row, drop=row.drop | {*said.drop}, models=models, **changes)
+
+
+def with_facts(rows: Sequence[Model], facts: Mapping[str, ModelSettings]) -> tuple[Model, ...]:
+    """The user's facts beside the shipped ones. They are final, also where a shipped pattern is
+    longer."""
+    own = [own_model(pattern, said) for pattern, said in facts.items()]
+    final = [corrected(row, own) for row in rows]
+    return (*final, *own)
+
+
+def own_model(pattern: str, said: ModelSettings) -> Model:
+    return Model(pattern=pattern, **said.model_dump(by_alias=True))
+
+
+def corrected(row: Model, own: Sequence[Model]) -> Model:
+    for said in own:
+        if fnmatchcase(row.pattern, said.pattern):
+            known = {f.name: getattr(said, f.name) for f in fields(said) if f.name != "pattern"}
+            row = replace(row, **{k: v for k, v in known.items() if v not in (None, ())})
+    return row

@@ -1,0 +1,190 @@
+"""The providers of this machine: shipped rows, the user's over them, their keys, what answers here.
+
+Which model runs: the one named; else the first of the user's `models`; at a local program the one
+it has loaded, else the first it lists; else the row's `default`.
+"""
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+import anyio
+
+from ..providers import catalog, probe
+from ..providers.catalog import Provider
+from .errors import ConfigError, NotFound
+from .keys import Key, Keys
+from .listed import Listed
+from .own_rows import merged
+from .settings import DefaultsSettings, ProviderSettings, Settings
+
+if TYPE_CHECKING:
+    from ..providers.http import Http
+
+FOUND_FOR_S = 15.0
+PROBE_S = 1.0
+
+
+@dataclass(slots=True)
+class Registry:
+    """Every provider there is, the user's own first, in the order they wrote them."""
+
+    rows: dict[str, Listed]
+    aliases: Mapping[str, str] = field(default_factory=dict[str, str])
+    asked_at: float = -FOUND_FOR_S
+    asking: anyio.Lock = field(default_factory=anyio.Lock)
+
+    @classmethod
+    def build(cls, settings: Settings, keys: Keys, environ: Mapping[str, str]) -> "Registry":
+        """Raises ConfigError for an address in a variable that is none."""
+        names = [*settings.providers, *catalog.shipped_rows()]
+        rows = {n: listed(n, settings, keys, environ) for n in dict.fromkeys(names)}
+        return cls(rows, settings.routing.aliases)
+
+    def listed(self) -> tuple[Listed, ...]:
+        return tuple(self.rows.values())
+
+    def named(self, name: str) -> Listed:
+        """Raises NotFound, with the nearest name."""
+        if name in self.rows:
+            return self.rows[name]
+        raise NotFound(f"there is no provider {name[:80]!r}", next_step=self.near(name, self.rows))
+
+    def key(self, name: str) -> Key | None:
+        return self.rows[name].key
+
+    def keys_present(self) -> tuple[str, ...]:
+        """The providers that have a key, by name."""
+        return tuple(name for name, row in self.rows.items() if row.key is not None)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every key in use, for the redactor alone."""
+        return tuple(row.key.value for row in self.rows.values() if row.key is not None)
+
+    def defaults(self, name: str) -> DefaultsSettings:
+        return self.rows[name].defaults
+
+    def start_hint(self, name: str) -> str:
+        """How to start the local program, if it is one: a sentence, or nothing."""
+        hint = self.rows[name].provider.start_hint
+        return f"{hint[:1].upper()}{hint[1:]}." if hint else ""
+
+    def resolve(self, name: str, *, embeds: bool = False) -> list[tuple[Listed, str]]:
+        """The models a name means: `provider/model`, `provider:model`, an alias, a provider (its
+        default model), or a model (at every provider that has it). Raises NotFound."""
+        name = self.aliases.get(name, name)
+        head, model = self.split(name)
+        if head is not None and model:
+            row = self.rows[head]
+            return [(row, row.same(model, row.models) or model)]
+        if head is not None:
+            row = self.rows[head]
+            own = row.embedding_model if embeds else row.default_model
+            if own is None:
+                raise NotFound(modelless(row, embeds))
+            return [(row, own)]
+        found = [
+            (row, written)
+            for row in self.rows.values()
+            if not row.provider.by_name_only and (written := row.named(name)) is not None
+        ]
+        if not found:
+            raise NotFound(
+                f"no provider here has a model {name[:80]!r}",
+                next_step="Name it as provider/model where you know it exists. "
+                + self.near(name, {*self.model_names(), *self.rows}),
+            )
+        return found
+
+    def split(self, name: str) -> tuple[str | None, str]:
+        """The part before the first `/` or `:`, if it is a provider's name, and the rest."""
+        if name in self.rows:
+            return name, ""
+        ends = [at for mark in "/:" if (at := name.find(mark)) > 0]
+        head = name[: min(ends)] if ends else ""
+        return (head, name[len(head) + 1 :]) if head in self.rows else (None, name)
+
+    def model_names(self) -> Iterator[str]:
+        for row in self.rows.values():
+            yield from (f"{row.provider.name}/{model}" for model in row.models)
+            yield from row.models
+
+    def near(self, name: str, known: Collection[str]) -> str:
+        close = get_close_matches(name, known, 1)
+        return f"Did you mean {close[0]!r}?" if close else f"Providers: {', '.join(self.rows)}."
+
+    def what_would_enable(self) -> str:
+        """What to set or start so that something answers."""
+        rows = [row.provider for row in self.rows.values() if not row.provider.by_name_only]
+        variables = ", ".join(r.key_env[0] for r in rows if r.key_env and not r.local)
+        programs = ", ".join(r.title or r.name for r in rows if r.local)
+        return (
+            f"Set one of {variables}, or run `roundhouse keys set NAME`, or start a local program "
+            f"({programs}). `roundhouse doctor` says what is missing."
+        )
+
+    async def discover(self, http: "Http") -> None:
+        """Asks the local programs whether they run and which models they have, at most every
+        15 s. Rows with the user's own `models` are not asked: what to call them is known."""
+        async with self.asking:
+            if time.monotonic() - self.asked_at < FOUND_FOR_S:
+                return
+            async with anyio.create_task_group() as group:
+                for row in self.listed():
+                    if may_be_asked(row):
+                        group.start_soon(self.ask, http, row)
+            self.asked_at = time.monotonic()
+
+    async def ask(self, http: "Http", row: Listed) -> None:
+        key = row.key.value if row.key else None
+        found = await probe.probe(http, row.provider, key, timeout_s=PROBE_S)
+        self.rows[row.provider.name] = replace(row, found=found)
+
+
+def modelless(row: Listed, embeds: bool) -> str:
+    """The sentence for a provider whose default model nobody knows."""
+    name = row.provider.name
+    reason, detail = row.absent()
+    if reason is not None:
+        return f"{name} {detail}"
+    kind = "embedding model" if embeds else "default model"
+    return f"no {kind} of {name} is known; name one as {name}/MODEL"
+
+
+def may_be_asked(row: Listed) -> bool:
+    provider = row.provider
+    real = not provider.by_name_only and not provider.base_url.startswith("mock:")
+    return row.enabled and provider.local and real and not row.chosen
+
+
+def listed(name: str, settings: Settings, keys: Keys, environ: Mapping[str, str]) -> Listed:
+    said = settings.providers.get(name, ProviderSettings())
+    provider = addressed(merged(name, settings), said, environ)
+    key = keys.for_provider(provider)
+    return Listed(
+        provider=provider,
+        enabled=said.enabled,
+        key=key,
+        priority=said.priority,
+        chosen=said.models,
+        defaults=said.defaults,
+        cost_multiplier=said.cost_multiplier,
+        use_for=said.use_for,
+        problem=keys.problems.get(name, ""),
+    )
+
+
+def addressed(row: Provider, said: ProviderSettings, environ: Mapping[str, str]) -> Provider:
+    """The row at the address one of its variables names, unless the user's file names one."""
+    if said.base_url is not None:
+        return row
+    for variable in row.url_env:
+        value = environ.get(variable, "").strip()
+        if value:
+            try:
+                return catalog.located(row, value)
+            except ValueError:
+                raise ConfigError(f"{variable} holds no address; write host:port.") from None
+    return row
