@@ -300,6 +300,17 @@ async def test_the_store_is_used_again_once_it_is_mended(tmp_path: Path) -> None
         assert await ledger.write(names) == ["kept"]
 
 
+def test_a_server_can_end_while_its_store_fails(tmp_path: Path) -> None:
+    no_directory(tmp_path / "home")
+    ledger = Ledger(tmp_path / "home")
+    for n in range(3):
+        ledger.write_soon(put, f"n{n}")
+    with pytest.raises(LedgerUnavailable):
+        ledger.write_blocking(put, "a")
+
+    assert ledger.close(5)
+
+
 async def test_a_full_disk_refuses_and_what_was_committed_stays(ledger: Ledger) -> None:
     def fill(db: Connection) -> None:
         (pages,) = db.execute("PRAGMA page_count").fetchone()

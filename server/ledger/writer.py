@@ -110,16 +110,13 @@ class Writer:
         """With the gate held. After a failure the connection is not trusted again."""
         try:
             db = self.usable()
-            batch[:0] = self.earlier(BATCH - len(batch))
+            batch[:0] = self.kept  # asked before anything new
+            self.kept.clear()
             batch += self.waiting(BATCH - len(batch))
             self.commit(db, batch)
         except BaseException:
             self.drop()
             raise
-
-    def earlier(self, most: int) -> list[Errand]:
-        """What could not be written when it was asked: before anything new."""
-        return [self.kept.popleft() for _ in range(min(most, len(self.kept)))]
 
     def waiting(self, most: int) -> Iterator[Errand]:
         """What has been asked by now."""
@@ -157,9 +154,8 @@ class Writer:
         if self.claim is None:
             self.claim = Owner.claim(self.run_dir, self.owner)
             sweep(self.run_dir)
-        os.close(
-            open_lock(self.path)
-        )  # made with our mode; SQLite gives its -wal and -shm the same
+        # A file made here has our mode, and SQLite gives its -wal and -shm the same.
+        os.close(open_lock(self.path))
         db = connect(self.path, busy_s=self.patience_s)
         try:
             migrate(db)
@@ -231,9 +227,11 @@ class Writer:
                 db.close()
 
     def shut(self) -> None:
-        """What is still asked gets a last try; then the owner's lock goes."""
-        while self.kept or not self.errands.empty():
+        """What was kept gets a last try; then the owner's lock goes."""
+        if self.kept:
             self.serve([])
+        if self.kept:
+            logger.error("%d ledger writes could not be made", len(self.kept))
         if self.db is not None:
             with suppress(*STORE_FAILURES), self.gate_held():
                 self.drop()
@@ -247,6 +245,7 @@ def perform(db: Connection, errand: Errand) -> None:
     """Run one errand in its own savepoint. A Declined is a decision: what it wrote stays. Any
     other exception undoes the errand. Raises Undone if SQLite has undone everything."""
     db.execute("SAVEPOINT errand")
+    errand.error = None
     try:
         errand.result = errand.operation(db)
     except Declined as declined:
