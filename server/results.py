@@ -255,7 +255,9 @@ def error_text(declined: Declined, *, raw: bool = False) -> str:
 
 
 def sentence(text: str) -> str:
-    text = text[:1].upper() + text[1:]
+    """With a capital, unless it begins with a name, which is written as it is."""
+    first = text.partition(" ")[0]
+    text = text[:1].upper() + text[1:] if first.isalpha() else text
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 

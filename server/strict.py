@@ -36,7 +36,8 @@ def noise(key: str, value: Any) -> bool:
 def complaint(error: ValidationError, known: Mapping[str, Any], tool: str) -> str:
     """One sentence on the first wrong argument, naming the ones there are."""
     problem = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in problem["loc"])
+    name, *inner = problem["loc"]
+    where = ".".join(map(str, (name, *(part for part in inner if isinstance(part, int)))))
     names = ", ".join(known)
     match problem["type"]:
         case "extra_forbidden":

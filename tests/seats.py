@@ -36,6 +36,7 @@ def scripted(
     """The configuration of a mock provider; `price` is USD per million tokens in and out."""
     listed = ", ".join(f'"{model}"' for model in models.split())
     row = f'[providers.{name}]\nlike = "mock"\nbase_url = "mock://{name}?{script}"\n'
+    row += "local = false\n"  # else it is free and its circuit opens early
     return row + f"models = [{listed}]\n{more}\n" + prices(name, models, price)
 
 

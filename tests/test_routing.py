@@ -204,7 +204,7 @@ async def test_a_budget_refuses_before_anything_is_sent(tmp_path: Path) -> None:
         row = seat.rows("SELECT status, error_kind, attempts, cost_nano FROM calls")[0]
         holding = await held(seat)
 
-    assert text.split("\n")[0].startswith("Dear/m is over budget: budget global/total needs $")
+    assert text.split("\n")[0].startswith("dear/m is over budget: budget global/total needs $")
     assert "code: over_budget" in text
     assert "retryable: false" in text
     assert "Nothing was sent, no cost." in text

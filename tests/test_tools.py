@@ -131,7 +131,7 @@ async def test_errors_are_short_text_with_the_sentence_first(tmp_path: Path) -> 
         text = await seat.refused("complete", prompt="Hi", model="bad/m")
 
     first, *facts = text.split("\n")
-    assert first.startswith("Bad/m faulted (the last of 2 attempts): HTTP 500, ")
+    assert first.startswith("bad/m faulted (the last of 2 attempts): HTTP 500, ")
     assert "code: all_failed" in facts
     assert "provider: bad" in facts
     assert "http_status: 500" in facts
@@ -239,10 +239,11 @@ async def test_many_texts_go_out_in_batches_and_come_back_in_order(tmp_path: Pat
 
 
 async def test_the_cost_report_says_what_the_ledger_says(tmp_path: Path) -> None:
-    async with seated(tmp_path, PAIR, budget("5.00")) as seat:
+    worse = scripted("worse", "status=500")
+    async with seated(tmp_path, PAIR, worse, budget("5.00")) as seat:
         for n in range(3):
             await seat.said("complete", prompt=f"Question {n}", task="code")
-        await seat.refused("complete", prompt="Hi", model="bad/m")
+        await seat.refused("complete", prompt="Hi", model="worse/m")
         costs = await seat.said("cost_report", group_by=["provider", "task"])
         ledger = seat.rows(
             "SELECT count(*) calls, sum(cost_nano) nano, sum(attempts) attempts,"
