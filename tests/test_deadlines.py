@@ -1,0 +1,233 @@
+"""Time: deadlines, hand-backs, hung providers, cancellation. Real loopback HTTP, no clocks."""
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from seats import Era, Inside, budget, chain, scripted, seated, served, settled
+from upstream import Request, Send, in_turn, silence, spoken, upstream
+
+LONG = "A long answer that goes on."
+
+
+async def nothing_is_left(seat: Inside) -> bool:
+    held = seat.rows("SELECT * FROM reservations WHERE state = 'held'")
+    reserved = seat.rows("SELECT * FROM budget_windows WHERE reserved_nano != 0")
+    return held == reserved == seat.rows("SELECT * FROM inflight") == []
+
+
+async def cancelled_once(seat: Inside, said: anyio.Event, arguments: dict[str, Any]) -> None:
+    """Makes the call and takes it back when the answer has begun."""
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(seat.client.call_tool, "complete", arguments)
+            await said.wait()
+            group.cancel_scope.cancel()
+
+
+async def finished_calls(seat: Inside) -> list[dict[str, Any]]:
+    with anyio.fail_after(5):
+        return await settled(seat.home, "SELECT * FROM calls")
+
+
+@pytest.mark.parametrize("era", ["auto", "legacy"])
+async def test_a_cancelled_call_hangs_up_upstream_and_settles(tmp_path: Path, era: Era) -> None:
+    said = anyio.Event()
+    async with upstream(spoken("So far ", "never", said=said, pause=anyio.Event())) as server:
+        config = (served("one", server.url), budget("10"))
+        async with seated(tmp_path, *config, era=era) as seat:
+            await cancelled_once(seat, said, {"prompt": "Hi"})
+            with anyio.fail_after(5):
+                await server.gone.wait()
+            call = (await finished_calls(seat))[0]
+            attempt = seat.rows("SELECT * FROM attempts")[0]
+            left = await nothing_is_left(seat)
+            circuits = seat.rows("SELECT * FROM circuits WHERE failures > 0")
+
+    assert (call["status"], call["error_kind"]) == ("cancelled", "cancelled")
+    assert attempt["outcome"] == "cancelled"
+    assert left
+    assert circuits == []
+
+
+async def test_a_call_cancelled_before_an_answer_began_charges_what_may_have_been_spent(
+    tmp_path: Path,
+) -> None:
+    asked = anyio.Event()
+
+    async def hang(request: Request, send: Send) -> None:
+        asked.set()
+        await silence(request, send)
+
+    async with upstream(hang) as server:
+        async with seated(tmp_path, served("one", server.url), budget("10")) as seat:
+            await cancelled_once(seat, asked, {"prompt": "Hi"})
+            call = (await finished_calls(seat))[0]
+            reservation = seat.rows("SELECT state, amount_nano FROM reservations")[0]
+            window = seat.rows("SELECT spent_nano, reserved_nano FROM budget_windows")[0]
+
+    assert (call["status"], call["cost_kind"]) == ("cancelled", "presumed")
+    assert reservation["state"] == "presumed"
+    assert window == {"spent_nano": reservation["amount_nano"], "reserved_nano": 0}
+
+
+async def test_at_the_deadline_the_text_so_far_comes_back_and_the_rest_can_be_read(
+    tmp_path: Path,
+) -> None:
+    pause = anyio.Event()
+    async with upstream(spoken("A long answer ", "that goes on.", pause=pause)) as server:
+        config = (served("one", server.url), budget("10"))
+        async with seated(tmp_path, *config) as seat:
+            first = await seat.said("complete", prompt="Hi", timeout_s=0.5)
+            running = seat.rows("SELECT call_id FROM inflight")
+            pause.set()
+            rest = await seat.said("complete", call_id=first["call_id"], offset=len(first["text"]))
+            call = seat.rows("SELECT status, finish_reason FROM calls")[0]
+            left = await nothing_is_left(seat)
+
+    assert (first["text"], first["finish_reason"]) == ("A long answer ", "timeout")
+    assert first["cost_usd"] is None
+    assert f"call_id='{first['call_id']}', offset=14" in first["warnings"][0]
+    assert running == [{"call_id": first["call_id"]}]
+    assert (rest["text"], rest["finish_reason"]) == ("that goes on.", "stop")
+    assert first["text"] + rest["text"] == LONG
+    assert rest["cost_usd"] is not None
+    assert call == {"status": "ok", "finish_reason": "stop"}
+    assert left
+    assert len(server.posts) == 1
+
+
+async def test_reading_on_too_early_gives_the_text_so_far_again(tmp_path: Path) -> None:
+    pause = anyio.Event()
+    async with upstream(spoken("A long answer ", "that goes on.", pause=pause)) as server:
+        async with seated(tmp_path, served("one", server.url)) as seat:
+            first = await seat.said("complete", prompt="Hi", timeout_s=0.3)
+            again = await seat.said("complete", call_id=first["call_id"], offset=2, timeout_s=0.1)
+            pause.set()
+            whole = await seat.said("complete", call_id=first["call_id"])
+
+    assert (again["text"], again["finish_reason"]) == ("long answer ", "timeout")
+    assert whole["text"] == LONG
+
+
+async def test_nothing_answering_at_the_deadline_is_an_error_that_says_so(tmp_path: Path) -> None:
+    async with upstream(silence) as server:
+        async with seated(tmp_path, served("one", server.url), budget("10")) as seat:
+            text = await seat.refused("complete", prompt="Hi", timeout_s=0.3)
+            with anyio.fail_after(5):
+                await server.gone.wait()
+            call = (await finished_calls(seat))[0]
+            left = await nothing_is_left(seat)
+
+    assert "code: deadline_exceeded" in text
+    assert "Nothing was sent" not in text
+    assert "one/m" in text
+    assert call["status"] == "timeout"
+    assert left
+
+
+async def test_an_embedding_that_does_not_come_in_time_is_an_error_that_says_so(
+    tmp_path: Path,
+) -> None:
+    async with upstream(silence) as server:
+        config = served("one", server.url, price=None, more='embedding_model = "m"')
+        async with seated(tmp_path, config) as seat:
+            text = await seat.refused("embed", texts=["one"], timeout_s=0.3)
+            call = (await finished_calls(seat))[0]
+
+    assert "code: deadline_exceeded" in text
+    assert (call["tool"], call["status"]) == ("embed", "timeout")
+
+
+async def test_a_provider_that_hangs_leaves_time_for_the_next(tmp_path: Path) -> None:
+    async with upstream(silence) as hung, upstream(spoken("In time.")) as good:
+        config = (chain("hung", "good"), served("hung", hung.url), served("good", good.url))
+        async with seated(tmp_path, *config) as seat:
+            said = await seat.said("complete", prompt="Hi", timeout_s=2)
+            with anyio.fail_after(5):
+                await hung.gone.wait()
+
+    assert said["text"] == "In time."
+    assert [(a["provider"], a["outcome"]) for a in said["attempts"]] == [
+        ("hung", "timed_out"),
+        ("good", "ok"),
+    ]
+
+
+async def test_an_impatient_caller_opens_nobodys_circuit(tmp_path: Path) -> None:
+    async with upstream(silence) as hung:
+        config = (served("hung", hung.url), "[circuits]\nfailure_threshold = 1\n")
+        async with seated(tmp_path, *config) as seat:
+            await seat.refused("complete", prompt="Hi", timeout_s=0.2)
+            circuits = seat.rows("SELECT * FROM circuits WHERE state != 'closed'")
+
+    assert circuits == []
+
+
+async def test_a_stream_that_breaks_is_tried_again_and_texts_are_never_stitched(
+    tmp_path: Path,
+) -> None:
+    async def broken(request: Request, send: Send) -> None:
+        await spoken("Half an answer", "")(request, partly(send))
+
+    def partly(send: Send) -> Send:
+        async def first_only(data: bytes) -> None:
+            if b"DONE" not in data:
+                await send(data)
+
+        return first_only
+
+    async with (
+        upstream(in_turn(broken, broken, broken)) as bad,
+        upstream(spoken("A whole answer.")) as good,
+    ):
+        config = (chain("bad", "good"), served("bad", bad.url), served("good", good.url))
+        async with seated(tmp_path, *config, budget("10")) as seat:
+            said = await seat.said("complete", prompt="Hi")
+            attempts = seat.rows("SELECT outcome, cost_kind, cost_nano FROM attempts ORDER BY n")
+            spent = seat.rows("SELECT spent_nano FROM budget_windows")[0]["spent_nano"]
+
+    assert said["text"] == "A whole answer."
+    assert attempts[0]["outcome"] == "interrupted"
+    assert attempts[0]["cost_kind"] == "estimated"
+    assert attempts[0]["cost_nano"] > 0
+    assert sum(row["cost_nano"] for row in attempts) == spent
+
+
+async def test_waiting_is_told_before_the_first_word(tmp_path: Path) -> None:
+    heard: list[str] = []
+    pause = anyio.Event()
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        heard.append(message or "")
+        pause.set()
+
+    async def late(request: Request, send: Send) -> None:
+        await pause.wait()
+        await spoken("At last.")(request, send)
+
+    async with upstream(late) as server, seated(tmp_path, served("one", server.url)) as seat:
+        with anyio.fail_after(5):
+            await seat.client.call_tool("complete", {"prompt": "Hi"}, progress_callback=note)
+
+    assert heard[0] == "one/m: waiting for the first word"
+
+
+async def test_a_server_that_ends_settles_what_runs(tmp_path: Path) -> None:
+    async with upstream(spoken("So far ", "never", pause=anyio.Event())) as server:
+        async with seated(tmp_path, served("one", server.url), budget("10")) as seat:
+            first = await seat.said("complete", prompt="Hi", timeout_s=0.3)
+        ended = seat.rows("SELECT call_id, status FROM calls")
+        left = await nothing_is_left(seat)
+
+    assert ended == [{"call_id": first["call_id"], "status": "cancelled"}]
+    assert left
+
+
+async def test_a_scripted_provider_that_hangs_is_left_as_well(tmp_path: Path) -> None:
+    config = (chain("hung", "good"), scripted("hung", "hang=1"), scripted("good", "text=Up."))
+    async with seated(tmp_path, *config) as seat:
+        said = await seat.said("complete", prompt="Hi", timeout_s=2)
+
+    assert said["provider"] == "good"
