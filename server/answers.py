@@ -224,7 +224,7 @@ def unaffordable(run: Run, money: Sequence[Excluded]) -> Declined:
         f"{first.provider}/{first.model} is over budget: {first.detail}",
         next_step="Lower max_tokens, name a cheaper model (prefer=cheapest), or raise the budget.",
         budget=name,
-        needed_nano=0,
+        needed_nano=first.needed_nano,
         free_nano=free,
         resets_at=resets,
     )

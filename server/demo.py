@@ -23,6 +23,7 @@ code = { models = ["flaky/coder", "steady/coder"] }
 
 [providers.steady]
 like = "mock"
+local = false
 base_url = "mock://steady?delay_ms=55&text=A%20roundhouse%20is%20where%20a%20railway\
 %20keeps%20its%20engines%3A%20a%20half%20circle%20of%20stalls%20around%20a%20turntable%2C\
 %20which%20swings%20each%20engine%20onto%20the%20track%20it%20needs."
@@ -32,12 +33,14 @@ priority = 1
 
 [providers.flaky]
 like = "mock"
+local = false
 base_url = "mock://flaky?status=503"
 models = ["coder"]
 priority = 2
 
 [providers.lavish]
 like = "mock"
+local = false
 base_url = "mock://lavish?text=This%20is%20never%20sent."
 models = ["grand"]
 priority = 3
@@ -69,6 +72,7 @@ scope = "provider:lavish"
 period = "day"
 limit_usd = "0.01"
 """
+ABSENT = ("disabled", "key_missing", "not_running")
 SHELF = [
     "How to make a sourdough starter",
     "Resetting a tripped circuit breaker in the house",
@@ -173,7 +177,8 @@ class Demo:
         )
         said = structured(result)
         for row in said["ranking"][:2]:
-            self.stage.line(f"{row['score']:.3f}  {row['text']}", good=row["rank"] == 1)
+            best = True if row["rank"] == 1 else None
+            self.stage.line(f"{row['score']:.3f}  {row['text']}", good=best)
         self.stage.line(
             f"{said['count']} vectors of {said['dimensions']}, {money(said['cost_usd'])}"
         )
@@ -188,9 +193,9 @@ class Demo:
             self.stage.line(words, good=True)
         for row in said["excluded"]:
             words = f"left out {row['provider']}/{row['model']}: {row['reason']}, {row['detail']}"
-            if row["reason"] not in ("key_missing", "not_running"):
+            if row["reason"] not in ABSENT:
                 self.stage.line(words, good=False)
-        absent = [r for r in said["excluded"] if r["reason"] in ("key_missing", "not_running")]
+        absent = [row for row in said["excluded"] if row["reason"] in ABSENT]
         if absent:
             self.stage.line(f"and {len(absent)} providers without a key or not running here")
 
@@ -208,7 +213,7 @@ class Demo:
         totals = said["totals"]
         self.stage.line(f"{totals['calls']} calls, {money(totals['cost_usd'])}", good=True)
         for row in said["groups"]:
-            name = f"{row['provider'] or 'none'}/{row['model'] or 'none'}"
+            name = f"{row['provider']}/{row['model']}" if row["provider"] else "(refused)"
             self.stage.line(f"{name:<16} {row['calls']} calls  {money(row['cost_usd'])}")
         for row in said["budgets"]:
             spent = money(row["spent_usd"])

@@ -11,7 +11,7 @@ from .asks import Size, Wish
 from .desk import Client, Desk
 from .errors import BadRequest
 from .registry import Listed
-from .routing import HINTS, PRIVACY_RANK, STRATEGIES, Demand, Offer, Plan, Room, plan
+from .routing import HINTS, PRIVACY_RANK, STRATEGIES, Demand, Offer, Plan, Room, plan, standing
 from .settings import Privacy, TaskSettings
 
 LAST = 1_000_000
@@ -187,11 +187,7 @@ def privacy_of(desk: Desk, row: Listed, model: str) -> Privacy:
 
 def same_model(offers: Sequence[Offer]) -> list[Offer]:
     """Vectors of two models do not compare: only the first usable offer's model stays."""
-    first = next((o for o in sorted(offers, key=rank) if o.absent is None), None)
+    first = next((o for o in sorted(offers, key=standing) if o.absent is None), None)
     if first is None:
         return list(offers)
     return [o for o in offers if o.absent is not None or o.model == first.model]
-
-
-def rank(offer: Offer) -> tuple[int, int, int]:
-    return offer.group, offer.priority, offer.order

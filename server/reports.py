@@ -157,7 +157,7 @@ async def health(desk: Desk, provider: str | None, *, probe: bool) -> CallToolRe
     rows = await desk.ledger.read(totals.health, now - HEALTH_SPAN_S)
     states = await desk.ledger.read(circuit_rows.load)
     facts = Facts({row["provider"]: row for row in rows}, states)
-    probes = await probe_all(desk, listed) if probe else {}
+    probes = await probe_all(desk, listed if probe else [])
     said = [health_of(row, facts, probes.get(row.provider.name), now) for row in listed]
     return results.result({"providers": said}, "\n".join(map(health_line, said)))
 
@@ -208,11 +208,16 @@ def health_of(row: Listed, facts: Facts, probed: probe.Probe | None, now: float)
 def circuit_of(
     provider: str, states: Mapping[tuple[str, str], circuits.Circuit], now: float
 ) -> str:
-    """The worst state among the provider's circuits, with the models it is about."""
-    blocked = [
-        f"{'' if model == '*' else model + ' '}{found.detail}"
+    """What keeps calls away from the provider or one of its models now; else `closed`."""
+    verdicts = [
+        (model, circuits.verdict(circuit, now, prober_alive=True))
         for (name, model), circuit in sorted(states.items())
-        if name == provider and (found := circuits.verdict(circuit, now)).kind == "refuse"
+        if name == provider
+    ]
+    blocked = [
+        f"{'' if model == '*' else f'{model} '}{found.reason} ({found.detail})"
+        for model, found in verdicts
+        if found.reason is not None
     ]
     return "; ".join(blocked) or "closed"
 

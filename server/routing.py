@@ -132,6 +132,7 @@ class Excluded:
     reason: Reason
     detail: str
     until: float | None = None
+    needed_nano: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,7 +268,9 @@ def priced(offer: Offer, demand: Demand, snapshot: Snapshot) -> Candidate | Excl
         cap_here = affordable_cap(rates, demand, cap, room.free_nano)
         if not cap_here and worst > room.free_nano:
             detail = f"budget {name} needs {dollars(worst)}, free {dollars(room.free_nano)}"
-            return excluded(offer, "over_budget", detail, room.resets_at)
+            return replace(
+                excluded(offer, "over_budget", detail, room.resets_at), needed_nano=worst
+            )
         cap = min(cap, cap_here)
     worst = bound(rates, demand.input_bound, cap)
     return Candidate(
@@ -282,8 +285,12 @@ UNKNOWN_COST = 2**62
 
 
 def preference(candidate: Candidate) -> tuple[int, int, int]:
-    offer = candidate.offer
-    return offer.group, offer.priority, offer.order
+    return standing(candidate.offer)
+
+
+def standing(offer: Offer) -> tuple[int, int, int]:
+    """What was named stands in the order it was named in; the rest by the user's priorities."""
+    return offer.group, 0 if offer.group == 0 else offer.priority, offer.order
 
 
 def priority(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -26,6 +26,7 @@ KEPT_RUNS = 64
 KEPT_CHARS = 8_000_000
 
 Money = Literal["settle", "release", "presume"]
+DOUBT: tuple[CostKind, ...] = ("none", "actual", "estimated", "presumed", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +161,10 @@ class Run:
 
     def total_cost(self) -> tuple[int | None, CostKind]:
         """The sum over all attempts, and the weakest of their kinds of knowledge."""
-        kinds = {a.cost_kind for a in self.attempts}
+        kinds: set[CostKind] = {"none", *(a.cost_kind for a in self.attempts)}
         if "unknown" in kinds:
             return None, "unknown"
-        order: tuple[CostKind, ...] = ("presumed", "estimated", "actual")
-        return (
-            sum(a.cost_nano or 0 for a in self.attempts),
-            next((kind for kind in order if kind in kinds), "none"),
-        )
+        return sum(a.cost_nano or 0 for a in self.attempts), max(kinds, key=DOUBT.index)
 
     def trail(self) -> str:
         """What failed before, short enough for a row of the terminal."""
