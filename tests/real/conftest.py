@@ -47,7 +47,7 @@ enabled = false
 [providers.lmstudio]
 enabled = false
 [providers.llamacpp]
-base_url = "{chat.url}"
+base_url = "{chat.url}/v1"
 [providers.claude-like]
 wire = "anthropic_messages"
 base_url = "{chat.url}"
@@ -56,7 +56,7 @@ local = true
 models = ["tiny"]
 [providers.embedder]
 like = "llamacpp"
-base_url = "{embedder.url}"
+base_url = "{embedder.url}/v1"
 embedding_model = "tiny"
 [[budgets]]
 scope = "global"

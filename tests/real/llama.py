@@ -23,17 +23,17 @@ Kind = Literal["chat", "embedding"]
 
 @dataclass(frozen=True, slots=True)
 class Llama:
-    """A running server; `url` ends in /v1."""
+    """A running server on loopback."""
 
     port: int
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"http://127.0.0.1:{self.port}"
 
     async def busy_slots(self) -> int:
         async with httpx2.AsyncClient(trust_env=False) as http:
-            answer = await http.get(f"http://127.0.0.1:{self.port}/slots")
+            answer = await http.get(f"{self.url}/slots")
         slots: list[dict[str, Any]] = answer.json()
         return sum(bool(slot["is_processing"]) for slot in slots)
 
@@ -47,7 +47,7 @@ class Llama:
     async def healthy(self) -> bool:
         try:
             async with httpx2.AsyncClient(trust_env=False) as http:
-                answer = await http.get(f"http://127.0.0.1:{self.port}/health")
+                answer = await http.get(f"{self.url}/health")
         except httpx2.TransportError:
             return False
         return answer.status_code == 200

@@ -219,7 +219,7 @@ async def test_a_server_that_is_not_there_is_named_with_what_to_do(
     home: Path, chat: Llama, tmp_path: Path
 ) -> None:
     config = home / "config.toml"
-    nobody = "http://127.0.0.1:9/v1"
+    nobody = "http://127.0.0.1:9"
     config.write_text(config.read_text("utf-8").replace(chat.url, nobody), "utf-8")
 
     with anyio.fail_after(20):
