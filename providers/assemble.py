@@ -75,6 +75,8 @@ class Assembler:
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
+        """In order. Pieces that never got a name belong to a tool of the provider's own."""
+        named = [draft for _, draft in sorted(self.drafts.items()) if draft.name]
         return tuple(
             ToolCall(
                 id=draft.id or f"call_{n}",
@@ -82,13 +84,14 @@ class Assembler:
                 arguments=arguments(draft.arguments),
                 signature=draft.signature,
             )
-            for n, (_, draft) in enumerate(sorted(self.drafts.items()), start=1)
+            for n, draft in enumerate(named, start=1)
         )
 
     @property
     def finish_reason(self) -> FinishReason | None:
         """As reported; an answer that stops with tool calls stopped for them."""
-        return "tool_calls" if self.reported == "stop" and self.drafts else self.reported
+        called = any(draft.name for draft in self.drafts.values())
+        return "tool_calls" if self.reported == "stop" and called else self.reported
 
     def completion(self, *, provider: str) -> Completion:
         """Raises Interrupted when the provider never called the answer finished."""

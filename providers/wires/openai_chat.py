@@ -115,7 +115,7 @@ def decode(body: Any, *, provider: str) -> Chunk:
     return Chunk(
         text=text or said.get("refusal") or "",
         reasoning=thoughts or reasoning(said),
-        tool_calls=(*parts(said.get("tool_calls") or ()), *legacy(said)),
+        tool_calls=tuple(parts(said.get("tool_calls") or ())),
         finish_reason=finish(choice.get("finish_reason"), said) or "stop",
         usage=usage(body.get("usage")),
         model=body.get("model") or None,
@@ -145,7 +145,7 @@ def decode_event(event: Event, *, provider: str) -> Chunk | None:
     return Chunk(
         text=text or said.get("refusal") or "",
         reasoning=thoughts or reasoning(said),
-        tool_calls=(*parts(said.get("tool_calls") or ()), *legacy(said)),
+        tool_calls=tuple(parts(said.get("tool_calls") or ())),
         finish_reason=finish(reason, said),
         usage=usage(used),
         model=body.get("model") or None,
@@ -192,15 +192,6 @@ def parts(calls: Sequence[Any]) -> Iterator[ToolCallPart]:
                 name=function.get("name") or None,
                 arguments=given if isinstance(given, str) else json.dumps(given) if given else "",
             )
-
-
-def legacy(said: Mapping[str, Any]) -> Iterator[ToolCallPart]:
-    """The `function_call` that came before tools."""
-    call = said.get("function_call")
-    if call:
-        yield ToolCallPart(
-            index=0, name=call.get("name") or None, arguments=call.get("arguments") or ""
-        )
 
 
 def finish(reason: str | None, said: Mapping[str, Any]) -> FinishReason | None:

@@ -1,0 +1,347 @@
+"""Serves recorded exchanges over a real socket and compares what our wires make of them with what
+an independent reading expects.
+
+    python tests/judge_recordings.py SET_DIR [--chunk N] [--provider P]
+
+SET_DIR holds index.json, expected.jsonl and one JSON file per exchange. Prints a table per provider
+and feature, every difference, and `agree N differ N skipped N` as the last line; exits with 1 when
+anything differs. Recordings at fault are listed with a reason in recording_faults.toml.
+"""
+
+import argparse
+import base64
+import json
+import struct
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.abc
+import click
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from roundhouse_mcp.providers import errors
+from roundhouse_mcp.providers.assemble import Assembler
+from roundhouse_mcp.providers.catalog import Provider, shipped
+from roundhouse_mcp.providers.classify import cleaned
+from roundhouse_mcp.providers.errors import UpstreamError
+from roundhouse_mcp.providers.http import Http, Limits
+from roundhouse_mcp.providers.types import Call, EmbedCall, Embedding, Message, Usage
+
+FAULTS = Path(__file__).with_name("recording_faults.toml")
+LIMITS = Limits(first_byte_s=20, idle_s=20)
+HIDDEN = {"connection", "content-encoding", "content-length", "location", "transfer-encoding"}
+
+# What a set calls a wire, and the operations of it that Roundhouse uses.
+CHAT = {
+    "openai-chat": ("openai_chat", {"chat", "chat_stream"}),
+    "anthropic": ("anthropic_messages", {"messages", "messages_stream"}),
+    "ollama": ("ollama", {"chat", "chat_stream"}),
+}
+EMBED = {
+    "openai-embeddings": ("openai_embeddings", {"embed"}),
+    "ollama": ("ollama_embed", {"embed"}),
+}
+# Wires whose own input count leaves out what came from the cache or went into it.
+CACHE_APART = {"anthropic"}
+
+KINDS: dict[str, tuple[type[UpstreamError], ...]] = {
+    "auth": (errors.Locked,),
+    "billing": (errors.Exhausted,),
+    "content_filter": (errors.Refused,),
+    "context_length": (errors.TooLong,),
+    "invalid_request": (errors.Refused, errors.Conflicted),
+    "model_not_found": (errors.Misdirected,),
+    "not_found": (errors.Misdirected,),
+    "overloaded": (errors.Faulted,),
+    "permission": (errors.Locked,),
+    "rate_limit": (errors.Throttled,),
+    "server_error": (errors.Faulted,),
+    "unsupported": (errors.Refused,),
+}
+# Finish reasons for which we have no word of our own.
+FINISH = {None: "stop", "other": "stop", "pause": "stop"}
+
+
+@dataclass(slots=True)
+class Heard:
+    """What came out of one exchange."""
+
+    assembler: Assembler = field(default_factory=Assembler)
+    embedding: Embedding | None = None
+    error: UpstreamError | None = None
+
+
+def payload(response: Mapping[str, Any]) -> bytes:
+    if response.get("body_base64") is not None:
+        return base64.b64decode(response["body_base64"])
+    body = response.get("body")
+    if body is None:
+        return b""
+    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+    return text.encode("utf-8", "surrogatepass")
+
+
+def pieces(body: bytes, size: int | None) -> Iterator[bytes]:
+    step = size or max(len(body), 1)
+    for at in range(0, len(body), step):
+        yield body[at : at + step]
+
+
+async def answer(
+    stream: anyio.abc.SocketStream, exchanges: Mapping[str, Any], size: int | None
+) -> None:
+    """Answers every request on one connection with the exchange its path names."""
+    reader = BufferedByteReceiveStream(stream)
+    async with stream:
+        while True:
+            try:
+                head = (await reader.receive_until(b"\r\n\r\n", 1_000_000)).decode("latin-1")
+            except (anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError):
+                return
+            lines = head.split("\r\n")
+            headers = dict(line.lower().split(": ", 1) for line in lines[1:])
+            await reader.receive_exactly(int(headers.get("content-length", "0")))
+            name = lines[0].split(" ")[1].split("/")[2]
+            for piece in spoken(exchanges[name]["response"], size):
+                await stream.send(piece)
+
+
+def spoken(response: Mapping[str, Any], size: int | None) -> Iterator[bytes]:
+    yield f"HTTP/1.1 {response['status']} Recorded\r\n".encode()
+    for name, value in response["headers"].items():
+        if name.lower() not in HIDDEN:
+            yield f"{name}: {value}\r\n".encode()
+    yield b"transfer-encoding: chunked\r\n\r\n"
+    for piece in pieces(payload(response), size):
+        yield b"%x\r\n%b\r\n" % (len(piece), piece)
+    yield b"0\r\n\r\n"
+
+
+@asynccontextmanager
+async def served(exchanges: Mapping[str, Any], size: int | None) -> AsyncGenerator[str]:
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, anyio.create_task_group() as tasks:
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+
+        async def one(stream: anyio.abc.SocketStream) -> None:
+            await answer(stream, exchanges, size)
+
+        tasks.start_soon(listener.serve, one)
+        yield f"http://127.0.0.1:{port}/_id"
+        tasks.cancel_scope.cancel()
+
+
+def skipped(
+    entry: Mapping[str, Any], expected: Mapping[str, Any], faults: Mapping[str, str]
+) -> str:
+    """Why an exchange is not judged; empty when it is."""
+    if entry["id"] in faults:
+        return f"recording at fault: {faults[entry['id']]}"
+    if entry["provider"] not in shipped():
+        return f"no row for {entry['provider']}"
+    if wire_for(entry) is None:
+        return f"no wire for {entry['wire']} {entry['operation']}"
+    return "nothing expected of it" if expected["kind"] == "other" else ""
+
+
+def wire_for(entry: Mapping[str, Any]) -> tuple[str, bool] | None:
+    """Our wire's name, and whether it embeds."""
+    for embeds, table in ((False, CHAT), (True, EMBED)):
+        ours, operations = table.get(entry["wire"], ("", set[str]()))
+        if entry["operation"] in operations:
+            return ours, embeds
+    return None
+
+
+async def heard(http: Http, row: Provider, entry: Mapping[str, Any], count: int) -> Heard:
+    found = Heard()
+    model = entry["model"] or "unknown"
+    try:
+        if wire_for(entry) == (row.embed_wire, True):
+            texts = EmbedCall(texts=("text",) * count)
+            found.embedding = await http.embed(row, "key", texts, model=model, limits=LIMITS)
+            return found
+        call = Call(messages=(Message(role="user", text="Hello"),), max_tokens=16)
+        async with http.stream(row, "key", call, model=model, limits=LIMITS) as stream:
+            async for chunk in stream:
+                found.assembler.add(chunk)
+    except UpstreamError as error:
+        found.error = error
+    return found
+
+
+def row_for(entry: Mapping[str, Any], base_url: str) -> Provider:
+    wire, embeds = wire_for(entry) or ("", False)
+    row = replace(shipped()[entry["provider"]], base_url=f"{base_url}/{entry['id']}", models=())
+    return replace(row, embed_wire=wire) if embeds else replace(row, wire=wire)
+
+
+def differences(entry: Mapping[str, Any], want: Mapping[str, Any], got: Heard) -> list[str]:
+    if want["kind"] == "error":
+        return list(error_differences(want, got))
+    if want["kind"] == "embed":
+        return list(embedding_differences(want, got))
+    return list(chat_differences(entry, want, got))
+
+
+def differ(name: str, want: object, got: object) -> Iterator[str]:
+    if want != got:
+        yield f"{name}: expected {want!r:.300}, got {got!r:.300}"
+
+
+def error_differences(want: Mapping[str, Any], got: Heard) -> Iterator[str]:
+    error = got.error
+    if error is None:
+        yield f"expected an error of class {want['cls']}, got an answer"
+        return
+    kinds = KINDS[want["cls"]]
+    if want["cls"] == "server_error" and not want["retryable"]:
+        kinds = (errors.Refused,)
+    if type(error) not in kinds:
+        yield f"class: expected {want['cls']}, got {error.kind}"
+    yield from differ("status", want["status"], error.status)
+    if want["message"]:
+        yield from differ("message", cleaned(want["message"]), error.detail)
+    if want["retry_after"] is not None and isinstance(error, errors.Throttled | errors.Faulted):
+        yield from differ("retry_after", max(float(want["retry_after"]), 0.5), error.retry_after_s)
+
+
+def embedding_differences(want: Mapping[str, Any], got: Heard) -> Iterator[str]:
+    found = got.embedding
+    if found is None:
+        yield f"expected vectors, got {got.error!r}"
+        return
+    yield from differ("count", want["count"], len(found.vectors))
+    yield from differ("dimensions", want["dims"], len(found.vectors[0]))
+    first = want.get("first") or first_floats(want["first_b64"])
+    near = all(abs(a - b) < 1e-6 for a, b in zip(first, found.vectors[0], strict=False))
+    yield from differ("first numbers", True, near)
+    # Texts that were read are never zero tokens: that is a program that does not count.
+    used: Mapping[str, Any] = want.get("usage") or {}
+    yield from differ("input tokens", used.get("input") or None, found.usage.input)
+
+
+def first_floats(text: str) -> tuple[float, ...]:
+    data = base64.b64decode(text)
+    return struct.unpack(f"<{len(data) // 4}f", data[: len(data) // 4 * 4])
+
+
+def chat_differences(
+    entry: Mapping[str, Any], want: Mapping[str, Any], got: Heard
+) -> Iterator[str]:
+    heard = got.assembler
+    yield from differ("text", want["text"] or want.get("refusal") or "", heard.text)
+    yield from differ("reasoning", want["thinking"], heard.reasoning)
+    yield from ending_differences(want, got)
+    yield from call_differences(want["tool_calls"], heard.tool_calls)
+    usage = heard.usage or Usage()
+    for name, value in billed(want["usage"], entry["wire"]).items():
+        yield from differ(f"usage {name}", value, getattr(usage, name))
+    if want["model"]:
+        yield from differ("model", want["model"], heard.model)
+
+
+def ending_differences(want: Mapping[str, Any], got: Heard) -> Iterator[str]:
+    if want.get("stream_error") or want.get("error"):
+        if got.error is None or isinstance(got.error, errors.Interrupted | errors.Garbled):
+            yield f"expected the error the answer reports, got {got.error!r}"
+    elif want.get("truncated_stream"):
+        if not isinstance(got.error, errors.Interrupted):
+            yield f"expected an interrupted answer, got {got.error!r}"
+    elif got.error is not None:
+        yield f"expected an answer, got {got.error!r}"
+    else:
+        finish = "refusal" if want.get("refusal") else FINISH.get(want["stop"], want["stop"])
+        yield from differ("finish_reason", finish, got.assembler.finish_reason)
+
+
+def call_differences(want: Sequence[Mapping[str, Any]], got: Sequence[Any]) -> Iterator[str]:
+    yield from differ("number of tool calls", len(want), len(got))
+    for n, (wanted, found) in enumerate(zip(want, got, strict=False)):
+        yield from differ(f"tool call {n} name", wanted["name"], found.name)
+        arguments: Any = {} if wanted["arguments"] is None else wanted["arguments"]
+        yield from differ(f"tool call {n} arguments", arguments, found.arguments)
+        yield from differ(f"tool call {n} id", wanted["id"] or found.id, found.id)
+        yield from differ(f"tool call {n} has an id", True, bool(found.id))
+
+
+def billed(usage: Mapping[str, Any] | None, wire: str) -> dict[str, int | None]:
+    """The wire's own numbers as ours: everything read is input."""
+    names = ("input", "output", "cached", "cache_write", "reasoning")
+    found: dict[str, int | None] = {name: (usage or {}).get(name) for name in names}
+    if wire in CACHE_APART and found["input"] is not None:
+        found["input"] += (found["cached"] or 0) + (found["cache_write"] or 0)
+    return found
+
+
+@dataclass(slots=True)
+class Tally:
+    counts: Counter[str] = field(default_factory=Counter[str])
+    table: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
+    reasons: Counter[str] = field(default_factory=Counter[str])
+
+    def count(self, entry: Mapping[str, Any], verdict: str) -> None:
+        self.counts[verdict] += 1
+        for feature in (entry["operation"], *entry["features"]):
+            self.table[entry["provider"], feature, verdict] += 1
+
+    def show(self) -> None:
+        for provider, feature in sorted({row[:2] for row in self.table}):
+            numbers = (self.table[provider, feature, word] for word in VERDICTS)
+            shown = " ".join(f"{number:>7}" for number in numbers)
+            click.echo(f"{provider:<12} {feature:<32} {shown}")
+        for reason, number in self.reasons.most_common():
+            click.echo(f"skipped {number}: {reason}")
+
+
+VERDICTS = ("agree", "differ", "skipped")
+
+
+async def judge(folder: Path, size: int | None, only: str | None) -> Tally:
+    index = json.loads((folder / "index.json").read_text(encoding="utf-8"))["exchanges"]
+    lines = (folder / "expected.jsonl").read_text(encoding="utf-8").splitlines()
+    expected = {each["id"]: each for each in map(json.loads, lines)}
+    faults: dict[str, str] = tomllib.loads(FAULTS.read_text(encoding="utf-8"))
+    tally = Tally()
+    chosen = [entry for entry in index if only in (None, entry["provider"])]
+    exchanges = {
+        entry["id"]: json.loads((folder / entry["file"]).read_text(encoding="utf-8"))
+        for entry in chosen
+    }
+    async with served(exchanges, size) as base_url, Http() as http:
+        for entry in chosen:
+            want = expected[entry["id"]]
+            if reason := skipped(entry, want, faults):
+                tally.reasons[reason] += 1
+                tally.count(entry, "skipped")
+                continue
+            got = await heard(http, row_for(entry, base_url), entry, want.get("count", 1))
+            found = differences(entry, want, got)
+            tally.count(entry, "differ" if found else "agree")
+            for difference in found:
+                click.echo(f"DIFFER {entry['id']} {difference}")
+    return tally
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("set_dir", type=Path)
+    parser.add_argument("--chunk", type=int, help="cut every body into pieces of N bytes")
+    parser.add_argument("--provider", help="judge only this provider")
+    given = parser.parse_args()
+    tally = anyio.run(judge, given.set_dir, given.chunk, given.provider)
+    click.echo(f"{'provider':<12} {'feature':<32} {'agree':>7} {'differ':>7} {'skipped':>7}")
+    tally.show()
+    click.echo(" ".join(f"{word} {tally.counts[word]}" for word in VERDICTS))
+    sys.exit(1 if tally.counts["differ"] else 0)
+
+
+if __name__ == "__main__":
+    main()
