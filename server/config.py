@@ -76,14 +76,16 @@ class Source:
 
 def load(home: Home, environ: Mapping[str, str]) -> Loaded:
     """Raises ConfigError."""
-    text = read(home.config)
-    raw = parse(home.config, text)
-    filled = {key: fill(value, (key,), home.config, environ) for key, value in raw.items()}
+    return understood(read(home.config), home.config, environ)
+
+
+def understood(text: str, file: FilePath, environ: Mapping[str, str]) -> Loaded:
+    """What the text of `file` means. Raises ConfigError."""
+    raw = parse(file, text)
+    filled = {key: fill(value, (key,), file, environ) for key, value in raw.items()}
     known = {*catalog.shipped_rows(), *table(filled, "providers")}
     merged, variables = environment.overlaid(filled, environ, known)
-    source = Source(
-        file=home.config, data=merged, lines=lines(text) if text else {}, variables=variables
-    )
+    source = Source(file=file, data=merged, lines=lines(text) if text else {}, variables=variables)
     settings = validated(shortened(merged), source)
     return Loaded(
         settings=settings,

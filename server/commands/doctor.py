@@ -1,0 +1,117 @@
+"""`roundhouse doctor`: what is configured, what answers, what is wrong and what fixes it."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+
+import anyio
+import click
+
+from ...providers.probe import Probe, probe
+from ..errors import ConfigError
+from ..home import Home
+from ..listed import Listed
+from .providers import network
+from .workbench import Workbench, workbench
+
+SQLITE = b"SQLite format 3\0"
+
+
+@click.command()
+@click.option("--probe", "ask", is_flag=True, help="Ask the cloud providers too; free of charge.")
+def command(*, ask: bool) -> None:
+    """Say what is configured, which keys are there (by name), what answers, and what to fix.
+    Status 1 when nothing works."""
+    home = Home.find(os.environ)
+    click.echo(f"Home        {home.path}{'' if home.path.exists() else ' (not made yet)'}")
+    try:
+        bench = workbench()
+    except ConfigError as error:
+        click.echo(f"Config      {bad('broken')}: {error}")
+        sys.exit(1)
+    there = home.config.exists()
+    click.echo(f"Config      {home.config.name} {'is fine' if there else 'is not there; fine'}")
+    click.echo(f"Ledger      {ledger(home)}")
+    for problem in bench.keys.problems.values():
+        click.echo(f"Key         {bad('not used')}: {problem}")
+    probes = anyio.run(probed, bench, ask)
+    working = 0
+    for row in bench.registry.listed():
+        if row.provider.by_name_only:
+            continue
+        works, words = verdict(row, probes.get(row.provider.name))
+        working += works
+        mark = good("works") if works else bad("no   ")
+        click.echo(bench.redactor.text(f"{mark}  {row.provider.name:<14} {words}"))
+    for line in budgets(bench):
+        click.echo(line)
+    if not working:
+        click.echo(f"\nNothing works yet. {bench.registry.what_would_enable()}")
+        sys.exit(1)
+
+
+def good(word: str) -> str:
+    return click.style(word, fg="green")
+
+
+def bad(word: str) -> str:
+    return click.style(word, fg="yellow")
+
+
+def ledger(home: Home) -> str:
+    """Is the file there, and a database?"""
+    try:
+        with home.ledger.open("rb") as file:
+            start = file.read(len(SQLITE))
+    except FileNotFoundError:
+        return "ledger.db is made with the first call"
+    except OSError as error:
+        return f"{bad('unreadable')}: {home.ledger}: {error.strerror}"
+    if start not in (SQLITE, b""):
+        return f"{bad('broken')}: {home.ledger} is not a database; move it away: mv {home.ledger}*"
+    return f"{home.ledger.name}, {home.ledger.stat().st_size / 1024:,.0f} KiB"
+
+
+async def probed(bench: Workbench, ask: bool) -> Mapping[str, Probe]:
+    """What the local programs answer, and with `ask` the cloud providers that have a key."""
+    found: dict[str, Probe] = {}
+    async with network(bench) as http:
+        await bench.registry.discover(http)
+
+        async def one(row: Listed) -> None:
+            key = row.key.value if row.key else None
+            found[row.provider.name] = await probe(http, row.provider, key)
+
+        async with anyio.create_task_group() as group:
+            for row in bench.registry.listed():
+                usable = row.absent()[0] is None and row.found is None
+                if usable and (ask or row.provider.local):
+                    group.start_soon(one, row)
+    return found
+
+
+def verdict(row: Listed, probed: Probe | None) -> tuple[bool, str]:
+    """Can it be used, and what is known of it or missing?"""
+    reason, detail = row.absent()
+    if reason is not None:
+        return False, detail
+    seen = probed or row.found
+    key = f"key from {row.key.name}" if row.key else "no key needed"
+    if seen is None:
+        return True, f"{key}; not asked (roundhouse doctor --probe asks, free of charge)"
+    if not seen.reachable:
+        return False, f"{key}; does not answer: {seen.detail}. {row.provider.start_hint}".strip()
+    if seen.key_accepted is False:
+        return False, (
+            f"{key}; the provider refuses it: {seen.detail}; "
+            f"run: roundhouse keys set {row.provider.name}"
+        )
+    loaded = f", loaded: {', '.join(seen.loaded[:3])}" if seen.loaded else ""
+    return True, f"{key}; {seen.detail} in {seen.latency_ms} ms{loaded}"
+
+
+def budgets(bench: Workbench) -> Iterator[str]:
+    for budget in bench.loaded.settings.budgets:
+        yield f"Budget      {budget.scope}: ${budget.limit_usd} a {budget.period}"
+    if not bench.loaded.settings.budgets:
+        yield "Budget      none: nothing limits spending (see roundhouse config init)"

@@ -1,0 +1,82 @@
+"""`roundhouse`: the group, which knows every subcommand's line of help without importing it."""
+
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+import click
+
+from ..errors import ConfigError, Declined
+
+MISTAKE = 2
+
+# name -> (module, line of help)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "serve": ("serve", "Serve MCP on stdin and stdout; editors run this."),
+    "demo": ("demo", "See it work: scripted providers, no keys, no network."),
+    "doctor": ("doctor", "Say what is configured, what answers, and what to fix."),
+    "call": ("call", "Call one of the six tools from here."),
+    "config": ("config", "The configuration: init, path, show, check."),
+    "keys": ("keys", "API keys: set, list, remove."),
+    "providers": ("providers", "Providers: list, add, set, remove."),
+    "models": ("models", "List the models you can use."),
+    "cost": ("cost", "Say what was spent."),
+}
+
+
+class Mistake(click.ClickException):
+    """A user's mistake: one sentence, status 2."""
+
+    exit_code = MISTAKE
+
+
+class Refusal(click.ClickException):
+    """Roundhouse said no: one sentence and what to do next, status 1."""
+
+
+class Root(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*COMMANDS, *(name for name in self.commands if name not in COMMANDS)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            module = import_module(f"..{COMMANDS[cmd_name][0]}", __name__)
+            self.add_command(module.command, cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Without importing what it lists."""
+        lines = [(name, line) for name, (_, line) in COMMANDS.items()]
+        lines += [
+            (name, command.get_short_help_str(100))
+            for name, command in self.commands.items()
+            if name not in COMMANDS
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(lines)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            raise Mistake(str(error)) from None
+        except Declined as declined:
+            said = " ".join(filter(None, (declined.message, declined.next_step)))
+            raise Refusal(said) from None
+
+
+@click.group(cls=Root, invoke_without_command=True)
+@click.version_option(version("roundhouse-mcp"), prog_name="roundhouse")
+@click.pass_context
+def root(ctx: click.Context) -> None:
+    """Every language model you have, for any agent or editor, with fallback, budgets and costs.
+
+    New here: roundhouse demo, then roundhouse doctor.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def on_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
