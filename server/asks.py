@@ -253,7 +253,11 @@ def embed_call(
     texts: Sequence[str],
     dimensions: int | None,
     input_type: Literal["query", "document"] | None,
+    query: str | None = None,
 ) -> EmbedCall:
+    """The texts as a call; the query is checked with them and embedded by `Calls.embed`."""
+    if query is not None and not query.strip():
+        raise BadRequest("the query is empty", next_step="Say what to rank by, or leave it out.")
     if not texts:
         raise BadRequest("texts is empty", next_step="Give at least one text.")
     if len(texts) > TEXTS:

@@ -165,7 +165,7 @@ class Tools:
         """
 
         async def answer() -> CallToolResult:
-            call = asks.embed_call(texts, dimensions, input_type)
+            call = asks.embed_call(texts, dimensions, input_type, query)
             wish = Wish(
                 tool="embed",
                 task=task,

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import anyio
 from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, TextContent
+from upstream import plainly
 
 from roundhouse_mcp.server.desk import Desk
 from roundhouse_mcp.server.home import Home
@@ -50,7 +51,7 @@ def served(
 ) -> str:
     """The configuration of a provider at a loopback address, reached over real HTTP."""
     listed = ", ".join(f'"{model}"' for model in models.split())
-    row = f'[providers.{name}]\nwire = "openai_chat"\nbase_url = "{url}"\nauth = "none"\n'
+    row = f'[providers.{name}]\nwire = "openai_chat"\nbase_url = "{url}"\n'
     return row + f"models = [{listed}]\n{more}\n" + prices(name, models, price)
 
 
@@ -135,8 +136,9 @@ async def seated(
     write_config(home, *config)
     server, desk = build(Home(home), environ=environ or {})
     try:
-        async with lifetime(desk), Client(server, mode=era) as client:
-            yield Inside(client, home, desk)
+        with plainly():
+            async with lifetime(desk), Client(server, mode=era) as client:
+                yield Inside(client, home, desk)
     finally:
         desk.ledger.close()
 

@@ -60,12 +60,14 @@ async def test_a_call_cancelled_before_an_answer_began_charges_what_may_have_bee
         asked.set()
         await silence(request, send)
 
-    async with upstream(hang) as server:
-        async with seated(tmp_path, served("one", server.url), budget("10")) as seat:
-            await cancelled_once(seat, asked, {"prompt": "Hi"})
-            call = (await finished_calls(seat))[0]
-            reservation = seat.rows("SELECT state, amount_nano FROM reservations")[0]
-            window = seat.rows("SELECT spent_nano, reserved_nano FROM budget_windows")[0]
+    async with (
+        upstream(hang) as server,
+        seated(tmp_path, served("one", server.url), budget("10")) as seat,
+    ):
+        await cancelled_once(seat, asked, {"prompt": "Hi"})
+        call = (await finished_calls(seat))[0]
+        reservation = seat.rows("SELECT state, amount_nano FROM reservations")[0]
+        window = seat.rows("SELECT spent_nano, reserved_nano FROM budget_windows")[0]
 
     assert (call["status"], call["cost_kind"]) == ("cancelled", "presumed")
     assert reservation["state"] == "presumed"
@@ -100,25 +102,29 @@ async def test_at_the_deadline_the_text_so_far_comes_back_and_the_rest_can_be_re
 
 async def test_reading_on_too_early_gives_the_text_so_far_again(tmp_path: Path) -> None:
     pause = anyio.Event()
-    async with upstream(spoken("A long answer ", "that goes on.", pause=pause)) as server:
-        async with seated(tmp_path, served("one", server.url)) as seat:
-            first = await seat.said("complete", prompt="Hi", timeout_s=0.3)
-            again = await seat.said("complete", call_id=first["call_id"], offset=2, timeout_s=0.1)
-            pause.set()
-            whole = await seat.said("complete", call_id=first["call_id"])
+    async with (
+        upstream(spoken("A long answer ", "that goes on.", pause=pause)) as server,
+        seated(tmp_path, served("one", server.url)) as seat,
+    ):
+        first = await seat.said("complete", prompt="Hi", timeout_s=0.3)
+        again = await seat.said("complete", call_id=first["call_id"], offset=2, timeout_s=0.1)
+        pause.set()
+        whole = await seat.said("complete", call_id=first["call_id"])
 
     assert (again["text"], again["finish_reason"]) == ("long answer ", "timeout")
     assert whole["text"] == LONG
 
 
 async def test_nothing_answering_at_the_deadline_is_an_error_that_says_so(tmp_path: Path) -> None:
-    async with upstream(silence) as server:
-        async with seated(tmp_path, served("one", server.url), budget("10")) as seat:
-            text = await seat.refused("complete", prompt="Hi", timeout_s=0.3)
-            with anyio.fail_after(5):
-                await server.gone.wait()
-            call = (await finished_calls(seat))[0]
-            left = await nothing_is_left(seat)
+    async with (
+        upstream(silence) as server,
+        seated(tmp_path, served("one", server.url), budget("10")) as seat,
+    ):
+        text = await seat.refused("complete", prompt="Hi", timeout_s=0.3)
+        with anyio.fail_after(5):
+            await server.gone.wait()
+        call = (await finished_calls(seat))[0]
+        left = await nothing_is_left(seat)
 
     assert "code: deadline_exceeded" in text
     assert "Nothing was sent" not in text

@@ -105,7 +105,7 @@ async def test_raw_detail_shows_the_providers_own_answer_in_an_error(tmp_path: P
 
 async def test_tool_calls_come_back_as_objects(tmp_path: Path) -> None:
     config = scripted("one", "tool=look_up&arguments=%7B%22q%22%3A1%7D")
-    tool = {"name": "look_up", "parameters": {"type": "object", "properties": {}}}
+    tool = {"name": "look_up", "parameters": {"type": "object"}}
     async with seated(tmp_path, config) as seat:
         said = await seat.said("complete", prompt="Look it up", model="one/m", tools=[tool])
 

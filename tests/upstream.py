@@ -5,10 +5,10 @@ hangs up, cancels the script and sets `gone`.
 """
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
@@ -86,10 +86,28 @@ async def upstream(script: Script) -> AsyncGenerator[Upstream]:
     server = Upstream(script)
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     server.url = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}/v1"
-    async with listener, anyio.create_task_group() as group:
-        group.start_soon(listener.serve, server.serve)
-        yield server
-        group.cancel_scope.cancel()
+    with plainly():
+        async with listener, anyio.create_task_group() as group:
+            group.start_soon(listener.serve, server.serve)
+            yield server
+            group.cancel_scope.cancel()
+
+
+@contextmanager
+def plainly() -> Generator[None]:
+    """A failed assertion inside a task group as itself, so that pytest can explain it."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        raise only(group) from None
+
+
+def only(error: BaseException) -> BaseException:
+    """The one failure inside a group of one."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    inside = cast("tuple[BaseException, ...]", error.exceptions)
+    return only(inside[0]) if len(inside) == 1 else error
 
 
 def head(status: int, headers: dict[str, str]) -> bytes:
