@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
@@ -99,15 +99,14 @@ def plainly() -> Generator[None]:
     try:
         yield
     except BaseExceptionGroup as group:
-        raise only(group) from None
+        error: BaseException = group
+        while len(inside := inner(error)) == 1:
+            error = inside[0]
+        raise error from None
 
 
-def only(error: BaseException) -> BaseException:
-    """The one failure inside a group of one."""
-    if not isinstance(error, BaseExceptionGroup):
-        return error
-    inside = cast("tuple[BaseException, ...]", error.exceptions)
-    return only(inside[0]) if len(inside) == 1 else error
+def inner(error: BaseException) -> tuple[BaseException, ...]:
+    return getattr(error, "exceptions", ())
 
 
 def head(status: int, headers: dict[str, str]) -> bytes:
