@@ -6,8 +6,8 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -96,7 +96,28 @@ def build(
     )
     desk.server_id = desk.new_id()
     desk.calls = Calls(desk)
-    server = MCPServer[Any](
+    with without_rich():
+        server = mcp_server(desk)
+    return server, desk
+
+
+@contextmanager
+def without_rich() -> Generator[None]:
+    """The SDK's constructor imports rich for a log handler, which is then not installed because we
+    have ours: 17 ms and 3 MiB for nothing. A None in sys.modules makes that import fail, and the
+    SDK goes on without."""
+    absent = "rich.console" not in sys.modules
+    if absent:
+        sys.modules["rich.console"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if absent:
+            del sys.modules["rich.console"]
+
+
+def mcp_server(desk: Desk) -> MCPServer[Any]:
+    return MCPServer[Any](
         "roundhouse",
         title="Roundhouse: every model you have",
         version=version("roundhouse-mcp"),
@@ -108,7 +129,6 @@ def build(
             "server/discover": CacheHint(ttl_ms=LISTS_TTL_MS, scope="private"),
         },
     )
-    return server, desk
 
 
 @asynccontextmanager
