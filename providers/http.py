@@ -23,7 +23,7 @@ from .body import Limits, Reader
 from .catalog import Provider
 from .classify import from_response
 from .mock import MockTransport
-from .request import Request, auth_headers, url
+from .request import Request, auth_headers, request, url
 from .translate import Progress, translated
 from .transport import Transport, anywhere, ip_address, is_loopback, on_this_machine, tls
 from .types import Call, EmbedCall, Embedding
@@ -83,8 +83,8 @@ class Http:
     ) -> AsyncGenerator[Answer]:
         """One chat request; the answer's chunks as they come."""
         wire = chat_wire(provider.facts(model).wire or provider.wire)
-        request = wire.encode(call, model=model, provider=provider, stream=True)
-        async with self.sent(provider, key, request, limits, local_only=local_only) as reader:
+        question = wire.encode(call, model=model, provider=provider, stream=True)
+        async with self.sent(provider, key, question, limits, local_only=local_only) as reader:
             yield Answer(provider, wire, reader)
 
     async def embed(
@@ -99,8 +99,8 @@ class Http:
     ) -> Embedding:
         """One embedding request; the caller splits by `provider.embed_batch`."""
         wire = embed_wire(provider.embed_wire or "openai_embeddings")
-        request = wire.encode(call, model=model, provider=provider)
-        async with self.sent(provider, key, request, limits, local_only=local_only) as reader:
+        question = wire.encode(call, model=model, provider=provider)
+        async with self.sent(provider, key, question, limits, local_only=local_only) as reader:
             body = read_json(provider.name, await reader.all(), reader.request_id)
             embedding = decoded(
                 provider.name,
@@ -127,9 +127,9 @@ class Http:
             idle_s=timeout_s,
             max_response_bytes=4 * 1024 * 1024,
         )
-        request = Request(method=method, path=path, body=json)
+        question = request(provider, path, json, method=method)
         with anyio.move_on_after(timeout_s):
-            async with self.sent(provider, key, request, limits, local_only=local_only) as reader:
+            async with self.sent(provider, key, question, limits, local_only=local_only) as reader:
                 return read_json(provider.name, await reader.all(), reader.request_id)
         raise errors.TimedOut(provider.name, f"no whole answer within {timeout_s:g} s")
 
@@ -138,7 +138,7 @@ class Http:
         self,
         provider: Provider,
         key: str | None,
-        request: Request,
+        question: Request,
         limits: Limits,
         *,
         local_only: bool,
@@ -146,7 +146,7 @@ class Http:
         """Sends the request; the body of a successful response. Raises what any other means."""
         progress = Progress()
         with translated(provider.name, progress):
-            message = self.message(provider, key, request, limits)
+            message = self.message(provider, key, question, limits)
             transport = await self.way(provider, message.url, local_only=local_only)
             started = time.monotonic()
             with anyio.fail_after(patience(limits, transport)):
@@ -160,21 +160,21 @@ class Http:
             await reader.aclose()
 
     def message(
-        self, provider: Provider, key: str | None, request: Request, limits: Limits
+        self, provider: Provider, key: str | None, question: Request, limits: Limits
     ) -> httpx2.Request:
         """The request as it goes out. Raises when it must not."""
         if not provider.base_url:
             known = " or ".join(provider.url_env) or "base_url"
             raise errors.Misdirected(provider.name, f"its address is not known; set {known}")
-        style = request.auth or provider.auth
+        style = question.auth or provider.auth
         headers = {
             "accept": "application/json, text/event-stream",
             "accept-encoding": "gzip",
             "user-agent": self.user_agent,
-            **{name.lower(): value for name, value in request.headers.items()},
+            **{name.lower(): value for name, value in question.headers.items()},
             **auth_headers(style, usable(provider, key)),
         }
-        content = b"" if request.body is None else encoded(provider.name, request.body)
+        content = b"" if question.body is None else encoded(provider.name, question.body)
         if content:
             headers["content-type"] = "application/json"
         waits = {
@@ -184,8 +184,8 @@ class Http:
             "pool": limits.connect_s,
         }
         return httpx2.Request(
-            request.method,
-            url(provider, request),
+            question.method,
+            url(provider, question),
             headers=headers,
             content=content or None,
             extensions={"timeout": waits},

@@ -38,9 +38,10 @@ def output_cap(call: Call, facts: Model) -> int:
 def request(
     provider: Provider,
     path: str,
-    body: Mapping[str, Any],
+    body: Mapping[str, Any] | None,
     *,
-    model: str,
+    model: str = "",
+    method: str = "POST",
     headers: Mapping[str, str] | None = None,
     auth: Auth | None = None,
 ) -> Request:
@@ -53,8 +54,11 @@ def request(
     }
     dropped = provider.drop.union(provider.facts(model).drop)
     return Request(
+        method=method,
         path=FIELD.sub(lambda match: known.get(match[1]) or "", path),
-        body={name: value for name, value in body.items() if name not in dropped},
+        body=None
+        if body is None
+        else {name: value for name, value in body.items() if name not in dropped},
         headers={**filled(provider.headers, known), **(headers or {})},
         query=filled(provider.query, known),
         auth=auth,
