@@ -51,7 +51,7 @@ def serve_now(client: str | None) -> None:
     try:
         serve(client=client)
     except (ConfigError, Declined) as error:
-        sys.stderr.write(f"roundhouse: {error}\n")
+        sys.stderr.write(f"Error: {error}\n")
         sys.exit(MISTAKE)
 
 

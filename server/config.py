@@ -89,7 +89,11 @@ def understood(text: str, file: FilePath, environ: Mapping[str, str]) -> Loaded:
     settings = validated(shortened(merged), source)
     return Loaded(
         settings=settings,
-        origins={shown(path): short_origin(source, path) for path, _ in leaves(merged) if path},
+        origins={
+            shown(path): short_origin(source, path)
+            for path, value in leaves(merged)
+            if not isinstance(value, Mapping)
+        },
         hash=hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16],
     )
 

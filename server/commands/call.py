@@ -39,16 +39,20 @@ def command(tool: str, arguments: Sequence[str], *, as_json: bool) -> None:
 def called(tool: str, given: Mapping[str, str]) -> CallToolResult:
     """The tool's result, with text values read as its schema wants them. Raises ConfigError, and
     UsageError for a tool there is not."""
-    return anyio.run(ask, tool, given)
+    result = anyio.run(ask, tool, given)
+    if isinstance(result, CallToolResult):
+        return result
+    raise click.UsageError(f"there is no tool {tool[:40]!r}; there are {', '.join(result)}")
 
 
-async def ask(tool: str, given: Mapping[str, str]) -> CallToolResult:
+async def ask(tool: str, given: Mapping[str, str]) -> CallToolResult | list[str]:
+    """The result, or the names of the tools there are."""
     server, desk = build(Home.find(os.environ), client=CLIENT)
     try:
         async with lifetime(desk), Client(server) as client:
             tools = {each.name: each for each in (await client.list_tools()).tools}
             if tool not in tools:
-                raise click.UsageError(f"there is no tool {tool!r}; there are {', '.join(tools)}")
+                return list(tools)
             schema = tools[tool].input_schema.get("properties", {})
             return await client.call_tool(tool, read(given, schema))
     finally:

@@ -46,7 +46,10 @@ def command(*, ask: bool) -> None:
     for line in budgets(bench):
         click.echo(line)
     if not working:
-        click.echo(f"\nNothing works yet. {bench.registry.what_would_enable()}")
+        click.echo(
+            "\nNothing works yet: set one of these variables, run `roundhouse keys set NAME`,"
+        )
+        click.echo("or start one of these programs.")
         sys.exit(1)
 
 

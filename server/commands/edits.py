@@ -25,7 +25,10 @@ def edit(home: Home, environ: Mapping[str, str], change: Callable[[Tables], None
         raise ConfigError(f"{home.config} is not valid TOML: {error}; correct it first.") from None
     change(cast("Tables", document))
     after = tomlkit.dumps(document)  # pyright: ignore[reportUnknownMemberType]
-    config.understood(after, home.config, environ)
+    try:
+        config.understood(after, home.config, environ)
+    except ConfigError as error:
+        raise ConfigError(f"Nothing was changed. {error}") from None
     write(home, after)
 
 

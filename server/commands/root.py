@@ -1,13 +1,12 @@
 """`roundhouse`: the group, which knows every subcommand's line of help without importing it."""
 
-import sys
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
 import click
 
-from ..errors import ConfigError, Declined
+from ..errors import BadRequest, ConfigError, Declined, NotFound
 
 MISTAKE = 2
 
@@ -62,8 +61,14 @@ class Root(click.Group):
         except ConfigError as error:
             raise Mistake(str(error)) from None
         except Declined as declined:
-            said = " ".join(filter(None, (declined.message, declined.next_step)))
-            raise Refusal(said) from None
+            kind = Mistake if isinstance(declined, BadRequest | NotFound) else Refusal
+            raise kind(sentence(declined)) from None
+
+
+def sentence(declined: Declined) -> str:
+    """What was declined, and what to do next."""
+    said = declined.message.rstrip(".")
+    return f"{said[:1].upper()}{said[1:]}. {declined.next_step}".strip()
 
 
 @click.group(cls=Root, invoke_without_command=True)
@@ -76,7 +81,3 @@ def root(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
-
-
-def on_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty()
