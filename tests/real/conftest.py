@@ -54,6 +54,8 @@ base_url = "{chat.url}"
 auth = "none"
 local = true
 models = ["tiny"]
+[providers.claude-like.facts.tiny]
+sampling = true
 [providers.embedder]
 like = "llamacpp"
 base_url = "{embedder.url}/v1"

@@ -1,8 +1,8 @@
 """Writes a tiny llama model with random weights, which llama.cpp loads, talks from and embeds with.
 
 `python tiny_gguf.py OUT.gguf`: under half a megabyte, a byte-level vocabulary of 268 tokens, a
-context of 16,384, the ChatML template, always the same weights. What it writes is noise, and it
-goes on writing until it is stopped.
+context of 16,384, a ChatML template that shows tools, always the same weights. What it writes is
+noise, and it goes on writing until it is stopped.
 """
 
 import sys
@@ -22,10 +22,29 @@ SEED = 0
 MERGES = ("t h", "th e", "i n", "a n", "e r", "o n", "Ġ a", "Ġ the")
 END = "<|im_end|>"
 CONTROL = ("<|bos|>", "<|eos|>", "<|im_start|>", END)
-CHATML = (
-    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
+CHATML = """\
+{%- if tools %}<|im_start|>system
+# Tools
+<tools>
+{%- for tool in tools %}
+{{ tool | tojson }}
+{%- endfor %}
+</tools>
+For each call answer with a JSON object in tags:
+<tool_call>
+{"name": <function-name>, "arguments": <args-json-object>}
+</tool_call><|im_end|>
+{% endif %}
+{%- for message in messages %}<|im_start|>{{ message.role }}
+{{ message.content or '' }}
+{%- for call in message.tool_calls or [] %}
+<tool_call>
+{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
+</tool_call>
+{%- endfor %}<|im_end|>
+{% endfor %}
+{%- if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
 
 
 def byte_alphabet() -> list[str]:
