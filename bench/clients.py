@@ -79,8 +79,9 @@ def run(step: Step, environ: Mapping[str, str], folder: Path) -> str:
         env=dict(environ),
         check=False,
     )
-    printed = (done.stdout + done.stderr).replace(str(folder), "HOME").strip()
-    return f"exit {done.returncode}\n{printed}"
+    printed = (done.stdout + done.stderr).replace(str(folder), "HOME")
+    plain = printed.replace(ROUNDHOUSE, "roundhouse").strip()
+    return f"exit {done.returncode}\n{plain}"
 
 
 def codex_servers(environ: Mapping[str, str], folder: Path) -> str:
