@@ -9,7 +9,8 @@ from typing import Any
 from ..providers.types import Call, Completion, EmbedCall, Embedding, Usage
 from . import schemas
 from .errors import DeadlineExceeded, Declined, NoRoute, OverBudget
-from .ledger.reservations import Warned, dollars
+from .ledger.reservations import Warned
+from .money import dollars
 from .outcomes import Embedded, Failed, Outcome
 from .registry import Registry
 from .routing import Candidate, Excluded

@@ -61,7 +61,7 @@ class EmbedAsk:
 
 
 class Function(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
     description: str = ""
     parameters: dict[str, Any] = {}
@@ -71,7 +71,7 @@ class Function(BaseModel):
 class Called(BaseModel):
     """A tool call in the conversation, as OpenAI writes it or flat, as we return it."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
     id: str = ""
     function: Function | None = None
     name: str | None = None
@@ -90,7 +90,7 @@ class Called(BaseModel):
 
 
 class Part(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
     type: Literal["text", "image", "image_url"]
     text: str = ""
     image_url: str | dict[str, Any] | None = None
@@ -107,7 +107,7 @@ class Part(BaseModel):
 class Said(BaseModel):
     """One message of the caller's, as Chat Completions writes it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[Part] | None = None
     tool_calls: list[Called] = []

@@ -4,6 +4,7 @@ A budget is one scope and one period with a limit; its id is `scope/period`. A w
 at a time: from the first midnight of its period in the user's time zone to the next.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -89,7 +90,8 @@ def window(period: Period, at: float, timezone: str) -> tuple[float, float | Non
     if period == "total":
         return 0.0, None
     zone = ZoneInfo(timezone)
-    first = first_day(period, datetime.fromtimestamp(at, UTC).astimezone(zone).date())
+    moment = datetime.fromtimestamp(math.floor(at), UTC)  # fractions round up to the next day
+    first = first_day(period, moment.astimezone(zone).date())
     return midnight(first, zone), midnight(next_first_day(period, first), zone)
 
 

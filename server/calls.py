@@ -6,12 +6,10 @@ caller's deadline the text so far goes back with a call_id, and the rest can be 
 """
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import anyio
-from anyio.abc import TaskGroup
 
 from ..providers.assemble import Assembler
 from ..providers.errors import TimedOut, UpstreamError
@@ -41,18 +39,6 @@ class Calls:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.shelf = Shelf()
-        self.group: TaskGroup | None = None
-
-    @asynccontextmanager
-    async def open(self) -> AsyncGenerator[TaskGroup]:
-        """While open, calls can be made; leaving cancels what runs, and each settles."""
-        async with anyio.create_task_group() as group:
-            self.group = group
-            try:
-                yield group
-            finally:
-                self.group = None
-                group.cancel_scope.cancel()
 
     async def route(self, wish: Wish, size: Size, client: Client) -> Plan:
         """The plan a call of this size would execute now. Writes and sends nothing."""
@@ -97,7 +83,8 @@ class Calls:
         *,
         capped: bool = False,
     ) -> Run:
-        if self.group is None:
+        group = self.desk.group
+        if group is None:
             raise Declined("the server is shutting down", retryable=True)
         run = Run(
             desk=self.desk,
@@ -111,7 +98,7 @@ class Calls:
             capped=capped,
         )
         self.shelf.put(run)
-        self.group.start_soon(self.carry_out, run)
+        group.start_soon(self.carry_out, run)
         return run
 
     async def answer(self, run: Run, timeout_s: float, report: Report) -> Outcome:

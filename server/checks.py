@@ -11,8 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..providers import catalog
 from .lines import Path
-from .routing import STRATEGIES
-from .settings import BudgetSettings, ProviderSettings, Settings
+from .settings import STRATEGIES, BudgetSettings, ProviderSettings, Settings
 
 SECRET_HEADERS = {"authorization", "x-api-key", "api-key", "cookie", "proxy-authorization"}
 WIRES = FilePath(catalog.__file__).parent / "wires"

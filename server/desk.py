@@ -7,17 +7,16 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
 
 from ..providers.catalog import Provider
-from ..providers.http import Http
-from ..providers.prices import Rates
-from .budgets import Budget
 from .errors import Declined
 from .home import Home
-from .ledger.store import Ledger
 from .redact import Redactor
 from .registry import Registry
 from .settings import Settings
@@ -25,7 +24,11 @@ from .settings import Settings
 if TYPE_CHECKING:
     from mcp.server.mcpserver import Context
 
+    from ..providers.http import Http
+    from ..providers.prices import Rates
+    from .budgets import Budget
     from .calls import Calls
+    from .ledger.store import Ledger
 
 QUEUE = 64
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: sortable, no look-alikes
@@ -64,28 +67,82 @@ class Queue:
             yield
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Desk:
-    """The process's parts, wired once in `serve.build`. The clocks and the dice are fields, so that
-    tests can set them."""
+    """The process's parts. The clocks and the dice are fields, so that tests can set them.
+
+    What only calls need is made at first use: their modules are half of what we import, and an
+    editor waits for the server's first answer, not for them. `group` runs the calls while the
+    server serves."""
 
     home: Home
     settings: Settings
     config_hash: str
     registry: Registry
     redactor: Redactor
-    http: Http
-    ledger: Ledger
+    user_agent: str
     client: str | None = None
-    budgets: tuple[Budget, ...] = ()
-    prices: Mapping[str, Rates] = field(default_factory=dict[str, Rates])
     project: str = ""
-    server_id: str = ""
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
     draw: Callable[[], float] = random.random
-    calls: "Calls" = field(init=False)
+    group: TaskGroup | None = None
     queues: dict[str, Queue] = field(default_factory=dict[str, Queue])
+
+    @cached_property
+    def server_id(self) -> str:
+        return self.new_id()
+
+    @cached_property
+    def http(self) -> "Http":
+        from ..providers.http import Http
+
+        network = self.settings.network
+        return Http(
+            proxy=network.proxy,
+            ca_file=network.ca_file,
+            trusted_hosts=network.trusted_hosts,
+            user_agent=self.user_agent,
+        )
+
+    @cached_property
+    def ledger(self) -> "Ledger":
+        from .ledger.store import Ledger
+
+        return Ledger(self.home.path)
+
+    @cached_property
+    def calls(self) -> "Calls":
+        from .calls import Calls
+
+        return Calls(self)
+
+    @cached_property
+    def budgets(self) -> "tuple[Budget, ...]":
+        from .budgets import from_settings
+
+        return from_settings(self.settings.budgets)
+
+    @cached_property
+    def prices(self) -> "Mapping[str, Rates]":
+        from ..providers.prices import override
+
+        return {
+            name: override(
+                input=price.input,
+                output=price.output,
+                cached=price.cached,
+                cache_write=price.cache_write,
+            )
+            for name, price in self.settings.prices.items()
+        }
+
+    async def close(self) -> None:
+        """Lets go of the network and the ledger, whichever were used."""
+        if "http" in self.__dict__:
+            await self.http.aclose()
+        if "ledger" in self.__dict__:
+            await anyio.to_thread.run_sync(self.ledger.close)
 
     def new_id(self) -> str:
         return ulid(self.clock(), secrets.randbits(80))

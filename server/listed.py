@@ -11,7 +11,7 @@ from ..providers.prices import runs_here
 from ..providers.probe import Probe
 from .checks import loopback
 from .keys import Key
-from .routing import Reason
+from .reasons import Reason
 from .settings import DefaultsSettings
 
 LATEST = ":latest"

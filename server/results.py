@@ -6,16 +6,18 @@ complete alone; an error is text only, one sentence first, at most 1 KB.
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcp.types import CallToolResult, TextContent
 from pydantic import BaseModel
 
 from ..providers.types import ToolCall, Usage
 from .errors import Declined
-from .ledger.reservations import dollars
+from .money import dollars
 from .outcomes import Attempted, Embedded, Failed, Outcome
-from .routing import Candidate, Excluded, Plan
+
+if TYPE_CHECKING:
+    from .routing import Candidate, Excluded, Plan
 
 ERROR_BYTES = 1024
 RAW_BYTES = 700
@@ -181,7 +183,7 @@ def embedded(outcome: Embedded, *, texts: Sequence[str], vectors: bool) -> CallT
     return result(said, compact(said))
 
 
-def candidate_of(candidate: Candidate, rank: int) -> dict[str, Any]:
+def candidate_of(candidate: "Candidate", rank: int) -> dict[str, Any]:
     offer = candidate.offer
     return {
         "rank": rank,
@@ -195,7 +197,7 @@ def candidate_of(candidate: Candidate, rank: int) -> dict[str, Any]:
     }
 
 
-def excluded_of(excluded: Excluded) -> dict[str, Any]:
+def excluded_of(excluded: "Excluded") -> dict[str, Any]:
     return {
         "provider": excluded.provider,
         "model": excluded.model,
@@ -204,7 +206,7 @@ def excluded_of(excluded: Excluded) -> dict[str, Any]:
     }
 
 
-def plan_of(plan: Plan) -> dict[str, Any]:
+def plan_of(plan: "Plan") -> dict[str, Any]:
     """The plan as data: what `route_for_task` answers and what the ledger keeps as decision."""
     return {
         "candidates": [candidate_of(c, n) for n, c in enumerate(plan.candidates, 1)],
@@ -213,7 +215,7 @@ def plan_of(plan: Plan) -> dict[str, Any]:
     }
 
 
-def routed(plan: Plan) -> CallToolResult:
+def routed(plan: "Plan") -> CallToolResult:
     lines = [
         f"{n}. {c.offer.provider.name}/{c.offer.model}: {c.why}"
         + (f", about {dollars(c.expected_nano)}" if c.expected_nano is not None else "")

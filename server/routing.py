@@ -7,13 +7,13 @@ be tried, and exclusions, each with one reason of a closed set. `route_for_task`
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from ..providers.catalog import Model, Provider
 from ..providers.prices import Rates, bound, cost
 from ..providers.types import Usage
 from .budgets import Window
-from .ledger.reservations import dollars
+from .money import dollars
+from .reasons import Reason
 from .settings import Privacy
 
 SMALLEST_CAP = 256
@@ -24,22 +24,6 @@ CEILING = Rates(  # what an unknown price is held and charged at, where the user
     cache_write=100_000_000_000,
     source="ceiling",
 )
-
-Reason = Literal[
-    "disabled",
-    "key_missing",
-    "not_running",
-    "privacy",
-    "capability",
-    "context",
-    "circuit_open",
-    "half_open",
-    "cooldown",
-    "hold",
-    "over_budget",
-    "max_cost",
-    "unpriced",
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

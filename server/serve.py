@@ -1,10 +1,8 @@
 """Builds one server process from its home, and serves it over stdio."""
 
 import gc
-import json
 import logging
 import os
-import platform
 import sys
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -12,20 +10,14 @@ from importlib.metadata import version
 from typing import Any
 
 import anyio
-import anyio.to_thread
+from anyio.abc import TaskGroup
 from mcp.server import CacheHint
 from mcp.server.mcpserver import MCPServer
 
-from ..providers.http import Http
-from ..providers.prices import override
-from . import budgets, config
-from .calls import Calls
+from . import config
 from .desk import Desk, project_directory
 from .home import Home
 from .keys import Keys
-from .ledger import records, servers
-from .ledger.servers import ServerRow
-from .ledger.store import Ledger
 from .redact import RedactingFilter, Redactor
 from .registry import Registry
 from .stdio import run
@@ -33,9 +25,8 @@ from .tools import strict_tools
 
 logger = logging.getLogger(__name__)
 
-BEAT_S = 5.0
-PROGRESS_S = 0.5
 LISTS_TTL_MS = 3_600_000
+VERSION = version("roundhouse-mcp")
 INSTRUCTIONS = """\
 Roundhouse gives you every language model this user has: cloud providers and local programs, with \
 fallback, shared budgets and exact costs.
@@ -65,37 +56,16 @@ def build(
     keys = Keys.load(home, environ)
     registry = Registry.build(loaded.settings, keys, environ)
     redactor = Redactor(row.key.value for row in registry.listed() if row.key is not None)
-    settings = loaded.settings
-    network = settings.network
-    http = Http(
-        proxy=network.proxy,
-        ca_file=network.ca_file,
-        trusted_hosts=network.trusted_hosts,
-        user_agent=f"roundhouse/{version('roundhouse-mcp')}",
-    )
     desk = Desk(
         home=home,
-        settings=settings,
+        settings=loaded.settings,
         config_hash=loaded.hash,
         registry=registry,
         redactor=redactor,
-        http=http,
-        ledger=Ledger(home.path),
+        user_agent=f"roundhouse/{VERSION}",
         client=client,
-        budgets=budgets.from_settings(settings.budgets),
-        prices={
-            name: override(
-                input=price.input,
-                output=price.output,
-                cached=price.cached,
-                cache_write=price.cache_write,
-            )
-            for name, price in settings.prices.items()
-        },
         project=project_directory(),
     )
-    desk.server_id = desk.new_id()
-    desk.calls = Calls(desk)
     with without_rich():
         server = mcp_server(desk)
     return server, desk
@@ -120,7 +90,7 @@ def mcp_server(desk: Desk) -> MCPServer[Any]:
     return MCPServer[Any](
         "roundhouse",
         title="Roundhouse: every model you have",
-        version=version("roundhouse-mcp"),
+        version=VERSION,
         instructions=INSTRUCTIONS,
         tools=list(strict_tools(desk)),
         log_level="WARNING",
@@ -132,61 +102,41 @@ def mcp_server(desk: Desk) -> MCPServer[Any]:
 
 
 @asynccontextmanager
-async def lifetime(desk: Desk) -> AsyncGenerator[None]:
-    """The calls' task group, the heartbeat, the HTTP client; entered around the serving."""
-    async with desk.http, desk.calls.open() as group:
-        group.start_soon(beat, desk)
-        group.start_soon(show_progress, desk)
-        yield
+async def lifetime(desk: Desk, answered: anyio.Event | None = None) -> AsyncGenerator[None]:
+    """While entered, calls can be made. Leaving cancels what runs; each call settles, and then
+    the ledger is closed. What can wait is loaded once `answered` says that the client has its
+    first answer."""
+    try:
+        async with anyio.create_task_group() as group:
+            desk.group = group
+            group.start_soon(attend, desk, group, answered)
+            try:
+                yield
+            finally:
+                desk.group = None
+                group.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await leave(desk)
 
 
-async def beat(desk: Desk) -> None:
-    """Shows this process in the ledger and says it is alive."""
-    desk.ledger.write_soon(servers.register_server, server_row(desk))
-    while True:
-        await anyio.sleep(BEAT_S)
-        desk.ledger.write_soon(servers.beat_server, desk.server_id, desk.clock())
+async def attend(desk: Desk, group: TaskGroup, answered: anyio.Event | None) -> None:
+    """Shows this process in the ledger, says every few seconds that it lives, and how its calls
+    come along."""
+    if answered is not None:
+        await answered.wait()
+    from . import presence
+
+    group.start_soon(presence.show_progress, desk)
+    await presence.beat(desk)
 
 
-async def show_progress(desk: Desk) -> None:
-    """Twice a second the progress of running calls, while somebody watches."""
-    while True:
-        await anyio.sleep(PROGRESS_S)
-        running = [
-            records.Progress(
-                call_id=each.call_id,
-                phase=each.phase,
-                output_tokens=each.observed().output or 0,
-                first_token_at=each.first_token_at,
-            )
-            for each in desk.calls.shelf.running()
-            if each.trying is not None and each.trying.opened is not None
-        ]
-        if running and await desk.ledger.read(servers.watching, desk.clock()):
-            desk.ledger.write_soon(records.beat_many, running, desk.clock())
+async def leave(desk: Desk) -> None:
+    if "ledger" in desk.__dict__:
+        from . import presence
 
-
-def server_row(desk: Desk) -> ServerRow:
-    now = desk.clock()
-    return ServerRow(
-        id=desk.server_id,
-        owner=desk.ledger.owner,
-        pid=os.getpid(),
-        host=platform.node(),
-        client=desk.client or "unknown",
-        project=desk.project,
-        version=version("roundhouse-mcp"),
-        config_hash=desk.config_hash,
-        started=now,
-        beat=now,
-        keys_present=json.dumps(sorted(desk.registry.keys_present())),
-    )
-
-
-async def closed(desk: Desk) -> None:
-    """The last writes, then the ledger: the process may leave."""
-    desk.ledger.write_soon(servers.end_server, desk.server_id, desk.clock())
-    await anyio.to_thread.run_sync(desk.ledger.close)
+        presence.end(desk)
+    await desk.close()
 
 
 def serve(client: str | None = None) -> None:
@@ -197,4 +147,4 @@ def serve(client: str | None = None) -> None:
     server, desk = build(Home.find(os.environ), client=client)
     for handler in logging.getLogger().handlers:
         handler.addFilter(RedactingFilter(desk.redactor))
-    run(server, lifetime=lambda: lifetime(desk), closed=lambda: closed(desk))
+    run(server, lambda answered: lifetime(desk, answered))

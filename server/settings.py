@@ -12,6 +12,7 @@ AtLimit = Literal["refuse", "cheapest", "local", "ask"]
 Need = Literal["images", "tools", "schema", "embeddings", "json", "vision"]
 
 NANO = 1_000_000_000
+STRATEGIES = ("priority", "local_first", "cloud_first", "cheapest", "best")  # made in routing.py
 
 
 def exact(value: Any) -> Any:

@@ -32,11 +32,13 @@ LINE_LIMIT = 64 * 1024 * 1024
 
 
 class Requests:
-    """Counts the requests being answered. Long-lived subscriptions do not count."""
+    """Counts the requests being answered. Long-lived subscriptions do not count. `answered` is
+    set once the first request has its answer."""
 
     def __init__(self) -> None:
         self.count = 0
         self.changed = anyio.Event()
+        self.answered = anyio.Event()
 
     async def __call__(self, ctx: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
         if ctx.request_id is None or ctx.method == "subscriptions/listen":
@@ -48,6 +50,7 @@ class Requests:
             self.count -= 1
             self.changed.set()
             self.changed = anyio.Event()
+            self.answered.set()
 
     async def drained(self) -> None:
         """Returns when no request is being answered."""
@@ -144,17 +147,17 @@ def leave_after(seconds: float) -> None:
     timer.start()
 
 
-def run(
-    server: MCPServer[Any],
-    *,
-    lifetime: Callable[[], AbstractAsyncContextManager[Any]],
-    closed: Callable[[], Awaitable[None]],
-) -> None:
+Lifetime = Callable[[anyio.Event], AbstractAsyncContextManager[None]]
+
+
+def run(server: MCPServer[Any], lifetime: Lifetime) -> None:
     """Serve `server` until end of input or a signal, then leave the process.
 
-    `lifetime` is entered around the serving (its exit cancels what still runs and settles it);
-    `closed` is awaited last, shielded, to flush the ledger.
+    `lifetime` is entered around the serving, with an event that is set when the first answer is
+    on its way; its exit cancels what still runs and settles it.
     """
+    requests = Requests()
+    server.middleware.append(requests)
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
@@ -167,36 +170,23 @@ def run(
 
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 loop.add_signal_handler(number, on_signal)
-            async with lifetime():
-                await exchange(server)
-        with anyio.CancelScope(shield=True):
-            await closed()
+            async with lifetime(requests.answered):
+                await exchange(server, requests)
+
+    async def serve_anywhere() -> None:
+        async with lifetime(requests.answered):
+            await server.run_stdio_async()
 
     if os.name == "posix":
         anyio.run(serve)
         leave()
     else:
-        anyio.run(lambda: serve_anywhere(server, lifetime, closed))
+        anyio.run(serve_anywhere)
 
 
-async def exchange(server: MCPServer[Any]) -> None:
-    requests = Requests()
-    server.middleware.append(requests)
+async def exchange(server: MCPServer[Any], requests: Requests) -> None:
     low = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]
     options = low.create_initialization_options()
     around = streams(requests) if pipes() else stdio_server()
     async with around as (incoming, outgoing):
         await low.run(incoming, outgoing, options)
-
-
-async def serve_anywhere(
-    server: MCPServer[Any],
-    lifetime: Callable[[], AbstractAsyncContextManager[Any]],
-    closed: Callable[[], Awaitable[None]],
-) -> None:
-    try:
-        async with lifetime():
-            await server.run_stdio_async()
-    finally:
-        with anyio.CancelScope(shield=True):
-            await closed()

@@ -1,6 +1,7 @@
 """The six MCP tools: schema in, schema out, no logic."""
 
 from collections.abc import Awaitable, Callable
+from types import ModuleType
 from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import Context
@@ -10,7 +11,7 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from ..providers.types import Call, Effort
-from . import asks, reports, results
+from . import asks, results
 from .asks import Ask, EmbedAsk, Prefer, Wish
 from .desk import Desk
 from .errors import Declined
@@ -44,6 +45,13 @@ Secrecy = Annotated[
     Privacy, Field(description="local: never leaves this machine. no_retention: not kept there")
 ]
 MaxCost = Annotated[Amount, Field(description="Refuse what may cost more, in USD")]
+
+
+def reports() -> ModuleType:
+    """The reports, with the ledger behind them, are loaded at first use: see `Desk`."""
+    from . import reports
+
+    return reports
 
 
 class Tools:
@@ -224,7 +232,7 @@ class Tools:
         """Say which providers are usable: key, circuit, error rate, latency, models."""
 
         async def answer() -> CallToolResult:
-            return await reports.health(self.desk, provider, probe=probe)
+            return await reports().health(self.desk, provider, probe=probe)
 
         return await self.spoken(answer)
 
@@ -240,8 +248,8 @@ class Tools:
         budget has left."""
 
         async def answer() -> CallToolResult:
-            span = reports.span(self.desk, period, since, until)
-            return await reports.costs(self.desk, span, group_by or ["provider", "model"], limit)
+            span = reports().span(self.desk, period, since, until)
+            return await reports().costs(self.desk, span, group_by or ["provider", "model"], limit)
 
         return await self.spoken(answer)
 
@@ -254,7 +262,7 @@ class Tools:
         """Free the memory of a local model. Does nothing for cloud models."""
 
         async def answer() -> CallToolResult:
-            return await reports.unload(self.desk, model, provider, force=force)
+            return await reports().unload(self.desk, model, provider, force=force)
 
         return await self.spoken(answer)
 

@@ -12,7 +12,7 @@ from mcp import Client
 from mcp.types import CallToolResult, TextContent
 
 from ..home import Home
-from ..serve import build, closed, lifetime
+from ..serve import build, lifetime
 
 CLIENT = "command-line"
 
@@ -48,16 +48,12 @@ def called(tool: str, given: Mapping[str, str]) -> CallToolResult:
 async def ask(tool: str, given: Mapping[str, str]) -> CallToolResult | list[str]:
     """The result, or the names of the tools there are."""
     server, desk = build(Home.find(os.environ), client=CLIENT)
-    try:
-        async with lifetime(desk), Client(server) as client:
-            tools = {each.name: each for each in (await client.list_tools()).tools}
-            if tool not in tools:
-                return list(tools)
-            schema = tools[tool].input_schema.get("properties", {})
-            return await client.call_tool(tool, read(given, schema))
-    finally:
-        with anyio.CancelScope(shield=True):
-            await closed(desk)
+    async with lifetime(desk), Client(server) as client:
+        tools = {each.name: each for each in (await client.list_tools()).tools}
+        if tool not in tools:
+            return list(tools)
+        schema = tools[tool].input_schema.get("properties", {})
+        return await client.call_tool(tool, read(given, schema))
 
 
 def pairs(arguments: Sequence[str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from ..budgets import Window
 from ..errors import OverBudget
+from ..money import dollars
 from .driver import Connection
 
 Closed = Literal["settled", "released", "presumed"]
@@ -36,11 +37,6 @@ class Warned:
     committed_nano: int
     limit_nano: int
     resets_at: float | None
-
-
-def dollars(nano: int) -> str:
-    usd = nano / 1e9
-    return f"${usd:.2f}" if usd >= 100 else f"${usd:.6f}".rstrip("0").ljust(5, "0")
 
 
 def standing(db: Connection, window: Window) -> Standing:
