@@ -4,7 +4,6 @@ It says "ready" on stdout, waits for a line on stdin, does its work and prints o
 """
 
 import sys
-import time
 import uuid
 from pathlib import Path
 
@@ -121,14 +120,13 @@ def migrate(ledger: Ledger, argument: str) -> None:
 
 
 def probe(ledger: Ledger, argument: str) -> None:
-    """Try to win the probe of an open circuit for a while; prints the epochs won."""
+    """Win probes of an open circuit until its epoch is high enough; prints the epochs won."""
     ledger.write_blocking(lambda db: None)
     start_signal()
     won: list[str] = []
-    end = time.monotonic() + float(argument)
-    while time.monotonic() < end:
-        circuit = ledger.read_blocking(circuit_rows.load)[KEY]
+    while (circuit := ledger.read_blocking(circuit_rows.load)[KEY]).epoch < int(argument):
         if circuit.state == "half_open" and owners.alive(ledger.run_dir, circuit.probe_owner or ""):
+            ledger.write_blocking(lambda db: None)  # a turn at the gate, not a busy loop
             continue
         epoch = ledger.write_blocking(
             circuit_rows.take_probe,
@@ -149,5 +147,5 @@ def probe(ledger: Ledger, argument: str) -> None:
 COMMANDS = {"reserve": reserve, "die": die, "migrate": migrate, "probe": probe}
 
 if __name__ == "__main__":
-    with Ledger(Path(sys.argv[2]), clock=lambda: NOW) as opened:
+    with Ledger(Path(sys.argv[2]), clock=lambda: NOW, patience_s=60) as opened:
         COMMANDS[sys.argv[1]](opened, sys.argv[3] if len(sys.argv) > 3 else "")
