@@ -112,7 +112,7 @@ def read(file: FilePath) -> str:
                 f"your keys elsewhere; run: chmod go-w {file}"
             )
         return file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ""
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file} is not UTF-8 text (byte {error.start}); save it so.") from None

@@ -120,7 +120,7 @@ def read(path: Path) -> dict[str, Entry]:
                 f"used; run: chmod 600 {path}"
             )
         data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None

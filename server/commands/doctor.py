@@ -66,7 +66,7 @@ def ledger(home: Home) -> str:
     try:
         with home.ledger.open("rb") as file:
             start = file.read(len(SQLITE))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return "ledger.db is made with the first call"
     except OSError as error:
         return f"{bad('unreadable')}: {home.ledger}: {error.strerror}"
