@@ -1,10 +1,9 @@
 """A client at a server: in memory, or as the real process over stdio."""
 
 import os
-import signal
 import sys
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +15,7 @@ from upstream import plainly
 
 from roundhouse_mcp.server.desk import Desk
 from roundhouse_mcp.server.home import Home
-from roundhouse_mcp.server.ledger.driver import connect_read_only
+from roundhouse_mcp.server.ledger.driver import OperationalError, connect_read_only
 from roundhouse_mcp.server.serve import build, lifetime
 
 Era = Literal["auto", "legacy"]
@@ -163,9 +162,7 @@ async def started(home: Path, *arguments: str, era: Era = "auto") -> AsyncGenera
 async def settled(home: Path, query: str, *parameters: object) -> list[dict[str, Any]]:
     """Rows as soon as there are any, for what another process is about to write."""
     while True:
-        if (home / "ledger.db").exists() and (found := rows(home, query, *parameters)):
-            return found
+        with suppress(OperationalError):  # before the tables are made
+            if found := rows(home, query, *parameters):
+                return found
         await anyio.sleep(0.02)
-
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
