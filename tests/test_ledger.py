@@ -25,11 +25,6 @@ NOW = 1_000_000.0
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with Ledger(tmp_path / "home", clock=lambda: NOW) as ledger:
         yield ledger
@@ -298,6 +293,19 @@ async def test_the_store_is_used_again_once_it_is_mended(tmp_path: Path) -> None
         (tmp_path / "home").unlink()
 
         assert await ledger.write(names) == ["kept"]
+
+
+async def test_what_may_be_dropped_is_not_kept_for_better_times(tmp_path: Path) -> None:
+    no_directory(tmp_path / "home")
+
+    with Ledger(tmp_path / "home") as ledger:
+        ledger.write_or_drop(put, "dropped")
+        with pytest.raises(LedgerUnavailable):
+            await ledger.write(put, "refused")
+        (tmp_path / "home").unlink()
+        ledger.write_or_drop(put, "done")
+
+        assert await ledger.write(names) == ["done"]
 
 
 def test_a_server_can_end_while_its_store_fails(tmp_path: Path) -> None:

@@ -73,6 +73,12 @@ class Lasting(Errand):
             logger.error("a ledger write failed: %s", self.error)
 
 
+class Passing(Errand):
+    """Nobody waits, and nobody minds if it is not done."""
+
+    __slots__ = ()
+
+
 def answer(errands: Iterable[Errand]) -> None:
     """Tell everybody their result, waking each event loop once."""
     loops: dict[AbstractEventLoop, list[Awaited]] = {}

@@ -16,7 +16,7 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from ..errors import LedgerUnavailable
 from .driver import Connection
-from .errands import Awaited, Blocking, Errand, Lasting
+from .errands import Awaited, Blocking, Errand, Lasting, Passing
 from .reader import Reader
 from .writer import REAP_EVERY_S, Writer
 
@@ -78,14 +78,20 @@ class Ledger:
         in memory and tried again."""
         self._ask(self._writer, Lasting(lambda db: operation(db, *args, **kwargs)))
 
+    def write_or_drop(
+        self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """The same, but forgotten if the store fails: for what is soon out of date anyway."""
+        self._ask(self._writer, Passing(lambda db: operation(db, *args, **kwargs)))
+
     def write_blocking(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """The same for a thread without an event loop."""
+        """`write` for a thread without an event loop."""
         errand = Blocking(lambda db: operation(db, *args, **kwargs))
         self._ask(self._writer, errand)
         return cast(T, errand.future.result())
 
     def read_blocking(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """The same for a thread without an event loop."""
+        """`read` for a thread without an event loop."""
         errand = Blocking(lambda db: operation(db, *args, **kwargs))
         self._ask(self._reader, errand)
         return cast(T, errand.future.result())
