@@ -78,6 +78,10 @@ class Passing(Errand):
 
     __slots__ = ()
 
+    def arrive(self) -> None:
+        if self.error is not None:
+            logger.debug("a ledger write was dropped: %s", self.error)
+
 
 def answer(errands: Iterable[Errand]) -> None:
     """Tell everybody their result, waking each event loop once."""
@@ -85,7 +89,7 @@ def answer(errands: Iterable[Errand]) -> None:
     for errand in errands:
         if isinstance(errand, Awaited):
             loops.setdefault(errand.loop, []).append(errand)
-        elif isinstance(errand, Blocking | Lasting):
+        elif isinstance(errand, Blocking | Lasting | Passing):
             errand.arrive()
     for loop, waiting in loops.items():
         try:
