@@ -1,6 +1,5 @@
 """MCP tools that refuse unknown arguments, carry short schemas and say errors in our own words."""
 
-from collections.abc import Mapping
 from typing import Any, cast
 
 from mcp.server.mcpserver import Context
@@ -33,32 +32,25 @@ def noise(key: str, value: Any) -> bool:
     )
 
 
-def complaint(error: ValidationError, known: Mapping[str, Any], tool: str) -> str:
-    """One sentence on the first wrong argument, naming the ones there are."""
+def complaint(tool: str, error: ValidationError) -> str:
+    """The first wrong argument and what is wrong with it."""
     problem = error.errors(include_url=False, include_input=False)[0]
     name, *inner = problem["loc"]
     where = ".".join(map(str, (name, *(part for part in inner if isinstance(part, int)))))
-    names = ", ".join(known)
-    match problem["type"]:
-        case "extra_forbidden":
-            what = f"{tool} has no argument {where[:80]!r}"
-        case "missing":
-            what = f"{tool} needs the argument {where!r}"
-        case _:
-            what = f"{where}: {problem['msg']}"
-    return f"{what}. Arguments of {tool}: {names}.\ncode: bad_request\nNothing was sent, no cost."
+    if problem["type"] == "missing":
+        return f"{tool} needs the argument {where!r}"
+    return f"{where}: {problem['msg']}"
 
 
 class StrictTool(Tool):
-    """A tool whose mistakes reach the caller without the SDK's prefix, as our own text."""
+    """A tool whose mistakes reach the caller without the SDK's prefix, as our own text. Unknown
+    arguments are refused here, by name: telling the model to forbid them would build every schema
+    twice, which an editor waits for."""
 
     @classmethod
     def from_function(cls, *args: Any, **kwargs: Any) -> "StrictTool":
         tool = super().from_function(*args, **kwargs)
-        model = tool.fn_metadata.arg_model
-        model.model_config["extra"] = "forbid"
-        model.model_rebuild(force=True)
-        tool.parameters = lean(model.model_json_schema(by_alias=True))
+        tool.parameters = lean(tool.parameters) | {"additionalProperties": False}
         tool.fn_metadata.output_schema = lean(tool.fn_metadata.output_schema)
         assert isinstance(tool, StrictTool)
         return tool
@@ -66,13 +58,23 @@ class StrictTool(Tool):
     async def run(
         self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False
     ) -> Any:
+        unknown = next(iter(arguments.keys() - self.parameters["properties"].keys()), None)
+        if unknown is not None:
+            raise self.refusal(f"{self.name} has no argument {unknown[:80]!r}")
         try:
             return await super().run(arguments, context, convert_result)
         except ToolError as error:
             cause = error.__cause__
             if isinstance(cause, ValidationError):
-                known = self.parameters.get("properties", {})
-                raise ToolError(complaint(cause, known, self.name)) from cause
+                raise self.refusal(complaint(self.name, cause)) from cause
             if type(cause) is ToolError:
                 raise ToolError(str(cause)) from cause
             raise
+
+    def refusal(self, what: str) -> ToolError:
+        """One sentence on what is wrong, naming the arguments there are."""
+        names = ", ".join(self.parameters["properties"])
+        return ToolError(
+            f"{what}. Arguments of {self.name}: {names}.\n"
+            "code: bad_request\nretryable: false\nNothing was sent, no cost."
+        )
