@@ -40,6 +40,8 @@ def header_mark(health: Health, *, alive: int, stale_s: float | None) -> str:
         return f"{glyphs.NONE} opening"
     if health.state == "missing":
         return f"{glyphs.NONE} no ledger"
+    if stale_s is None and not health.readable:
+        return f"{glyphs.NONE} not readable"
     if stale_s is not None:
         return f"{glyphs.LOST} stale {span(stale_s)}"
     return f"{glyphs.ALIVE if alive else glyphs.NONE} {count_of(alive, 'server')}"
@@ -64,7 +66,7 @@ def banner(
         at = time_of_day(health.reopened_at, zone)
         return f"! the ledger file was replaced · reopened at {at}"
     if health.state == "ok" and not alive:
-        return "  history only: no server is running · start an editor or: roundhouse serve"
+        return "i history only: no server is running · start an editor or: roundhouse serve"
     return ""
 
 
@@ -83,10 +85,10 @@ def trouble(health: Health, path: Path, now: float) -> str:
                 " · a server of this version does it at start"
             )
         case "newer":
-            reading = "" if health.detail else " · reading what I understand"
+            read = "not read" if health.detail else "partly read"
             return (
-                f"! written by a newer roundhouse (schema {health.version}, I know {VERSION})"
-                f"{reading} · pip install -U roundhouse-mcp"
+                f"! schema {health.version} is newer than mine ({VERSION}): {read}"
+                " · pip install -U roundhouse-mcp"
             )
         case _:
             return ""

@@ -6,7 +6,7 @@ from typing import Literal
 from ..server.ledger.watch import Breaker, BreakerEvent
 from . import glyphs
 from .draw import Change, time_strip
-from .figures import duration, span, time_of_day
+from .figures import count_of, duration, span, time_of_day
 from .rows import Cells, Column, Look, Row, Tone, row_of
 from .store import Store
 
@@ -53,9 +53,10 @@ class Circuit:
     provider: str
     model: str
     row: Breaker | None
-    calls: int
-    errors: int
-    last_ok: float | None
+    calls: int = 0
+    errors: int = 0
+    attempts: int = 0
+    last_ok: float | None = None
 
     @property
     def name(self) -> str:
@@ -69,23 +70,30 @@ def columns_for(width: int) -> tuple[Column, ...]:
 def circuits(store: Store, look: Look) -> list[Circuit]:
     """Every circuit with a row, and every model called in the last 24 h; the gravest first."""
     rows = {(row.provider, row.model): row for row in store.snapshot.breakers}
-    used: dict[tuple[str, str], tuple[int, int]] = {}
+    used: dict[tuple[str, str], tuple[int, int, int]] = {}
     for one in store.snapshot.totals.day:
-        calls, errors = used.get((one.provider, one.model), (0, 0))
-        used[one.provider, one.model] = (calls + one.calls, errors + one.errors)
-    found = [
-        Circuit(
-            provider=provider,
-            model=model,
-            row=rows.get((provider, model)),
-            calls=used.get((provider, model), (0, 0))[0],
-            errors=used.get((provider, model), (0, 0))[1],
-            last_ok=last_ok(store, provider, model),
+        before = used.get((one.provider, one.model), (0, 0, 0))
+        added = (one.calls, one.errors, one.attempts)
+        used[one.provider, one.model] = add(before, added)
+    found: list[Circuit] = []
+    for provider, model in sorted(key for key in {*rows, *used} if key[0]):
+        calls, errors, attempts = used.get((provider, model), (0, 0, 0))
+        found.append(
+            Circuit(
+                provider=provider,
+                model=model,
+                row=rows.get((provider, model)),
+                calls=calls,
+                errors=errors,
+                attempts=attempts,
+                last_ok=last_ok(store, provider, model),
+            )
         )
-        for provider, model in sorted({*rows, *used})
-        if provider
-    ]
     return sorted(found, key=lambda c: (URGENCY.index(kind_of(c, look.now)), c.name))
+
+
+def add(a: tuple[int, int, int], b: tuple[int, int, int]) -> tuple[int, int, int]:
+    return (a[0] + b[0], a[1] + b[1], a[2] + b[2])
 
 
 def last_ok(store: Store, provider: str, model: str) -> float | None:
@@ -105,14 +113,16 @@ def last_ok(store: Store, provider: str, model: str) -> float | None:
 def kind_of(circuit: Circuit, now: float) -> Kind:
     row = circuit.row
     if row is None:
-        return "closed" if circuit.calls else "no_data"
+        return "closed" if circuit.calls or circuit.attempts else "no_data"
     if is_held(row, now):
         return "held"
     if row.state in ("open", "half_open"):
         return "open" if row.state == "open" else "half_open"
     if row.cooldown_until is not None and row.cooldown_until > now:
         return "cooling"
-    known = circuit.calls or row.failures or row.last_ok_at or row.last_failure_at
+    known = (
+        circuit.calls or circuit.attempts or row.failures or row.last_ok_at or row.last_failure_at
+    )
     return "closed" if known else "no_data"
 
 
@@ -122,10 +132,7 @@ def is_held(row: Breaker, now: float) -> bool:
 
 def alarms(store: Store, look: Look) -> tuple[int, int]:
     """How many are not closed, and how many are held."""
-    seen = [
-        Circuit(provider=r.provider, model=r.model, row=r, calls=0, errors=0, last_ok=None)
-        for r in store.snapshot.breakers
-    ]
+    seen = [Circuit(provider=r.provider, model=r.model, row=r) for r in store.snapshot.breakers]
     kinds = [kind_of(circuit, look.now) for circuit in seen]
     return kinds.count("open") + kinds.count("half_open"), kinds.count("held")
 
@@ -159,6 +166,8 @@ def evidence(circuit: Circuit, kind: Kind, look: Look) -> str:
         return f"{row.failures} of {row.threshold} failed{error}"
     if circuit.calls:
         return f"{circuit.errors} of {circuit.calls:,} calls failed, 24 h"
+    if circuit.attempts:
+        return f"{count_of(circuit.attempts, 'attempt')}, no answer used, 24 h"
     return "no call in 24 h"
 
 

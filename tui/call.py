@@ -22,6 +22,8 @@ def detail_lines(
     lines = [fit(said, width).rstrip(), *why_lines(seen.why, width)]
     lines += waterfall(call, seen.attempts, look, width)
     if isinstance(call, Running):
+        if call.trail:
+            lines.append(f"BEFORE {call.trail}")
         held = money(call.reserved_nano, about=call.reserved_nano > 0)
         lines.append(f"HELD  {held} until it ends · attempts are listed when it ends")
     else:

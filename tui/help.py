@@ -12,7 +12,7 @@ help                                                      esc or ? closes
 
 MOVE     j k ↑ ↓   g G first, last   pgup pgdn   1-3 views
 LOOK     enter detail   space pause   f follow   esc back
-FIND     /  words, !word, provider:groq status:failed task:code client:cursor
+FIND     /  words, !word, provider:groq status:failed task:code client:zed
 TAKE     y copies the id of the row    : or ctrl+p commands    q quit
 
 STATE    ▶ wait    sent, no token yet       ▶ stream  tokens arrive

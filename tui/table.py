@@ -201,7 +201,7 @@ class Table(ScrollView, can_focus=True, inherit_bindings=False):
         for column, text, style in zip(self.columns, cells, styles, strict=True):
             segments.append(Segment(self._plain(fit(text, column.width, column.align)), style))
             segments.append(Segment(" ", base))
-        return Strip(segments).crop_extend(0, self.size.width, base)
+        return Strip(segments).simplify().crop_extend(0, self.size.width, base)
 
     def _plain(self, text: str) -> str:
         return in_ascii(text) if self.ascii_only else text

@@ -200,7 +200,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Used:
-    """Calls and money of one provider, model, task, client and project since some moment."""
+    """Calls, attempts and money per provider, model, task, client and project since a moment."""
 
     provider: str
     model: str
@@ -209,6 +209,7 @@ class Used:
     project: str
     calls: int
     errors: int
+    attempts: int
     cost_nano: int
 
 
@@ -287,7 +288,8 @@ def servers(db: Connection) -> list[Server]:
 def used_since_hour(db: Connection, since: float) -> list[Used]:
     """From the hourly totals, so the hour `since` falls in counts whole."""
     rest = """FROM (SELECT provider, model, task, client, project, SUM(calls) AS calls,
-              SUM(errors) AS errors, SUM(cost_nano) AS cost_nano FROM usage_hour
+              SUM(errors) AS errors, SUM(attempts) AS attempts, SUM(cost_nano) AS cost_nano
+              FROM usage_hour
               WHERE hour >= ? GROUP BY 1, 2, 3, 4, 5) LIMIT 5000"""
     return select(db, Used, rest, (int(since // HOUR_S),))
 
@@ -296,7 +298,8 @@ def used_since(db: Connection, since: float) -> list[Used]:
     """From the calls themselves: exact, for the last minutes only."""
     rest = """FROM (SELECT ifnull(provider, '') AS provider, ifnull(model, '') AS model,
               ifnull(task, '') AS task, client, project, COUNT(*) AS calls,
-              SUM(status != 'ok') AS errors, SUM(ifnull(cost_nano, 0)) AS cost_nano FROM calls
+              SUM(status != 'ok') AS errors, SUM(attempts) AS attempts,
+              SUM(ifnull(cost_nano, 0)) AS cost_nano FROM calls
               WHERE ended > ? GROUP BY 1, 2, 3, 4, 5) LIMIT 5000"""
     return select(db, Used, rest, (since,))
 

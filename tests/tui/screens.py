@@ -24,8 +24,12 @@ def screen_text(app: WatchApp) -> str:
 
 
 def check(app: WatchApp, name: str) -> None:
-    """Equal to the accepted screen; UPDATE_SCREENS=1 accepts what is shown now."""
-    path, shown = GOLDEN / f"{name}.txt", screen_text(app)
+    compare(screen_text(app), name)
+
+
+def compare(shown: str, name: str) -> None:
+    """Equal to the accepted text; UPDATE_SCREENS=1 accepts what is shown now."""
+    path = GOLDEN / f"{name}.txt"
     if os.environ.get("UPDATE_SCREENS"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(shown, encoding="utf-8")
@@ -47,10 +51,13 @@ async def until(pilot: Pilot[None], happened: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def watched(
-    size: tuple[int, int] = (120, 36), *, home: Path = HOME, ascii_only: bool = False
+    size: tuple[int, int] = (120, 36),
+    *,
+    ascii_only: bool = False,
+    clock: Callable[[], float] = lambda: NOW,
 ) -> AsyncGenerator[tuple[WatchApp, Pilot[None]]]:
-    """The app over a home, after its first look, with the clock standing still."""
-    app = WatchApp(home, ascii_only=ascii_only, clock=lambda: NOW, zone=UTC)
+    """The app over the home, after its first look; the clock stands still unless one is given."""
+    app = WatchApp(HOME, ascii_only=ascii_only, clock=clock, zone=UTC)
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: app.store.changes > 0)
         yield app, pilot

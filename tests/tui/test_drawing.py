@@ -38,6 +38,7 @@ def spent(nano: int, calls: int = 5) -> Used:
         project="~/site",
         calls=calls,
         errors=0,
+        attempts=calls,
         cost_nano=nano,
     )
 

@@ -1,10 +1,14 @@
 """What each view shows, in every state, at both sizes."""
 
+from datetime import UTC
 from pathlib import Path
 
 import pytest
 import seeds
-from screens import HOME, check, screen_text, until, watched
+from screens import HOME, check, compare, screen_text, until, watched
+from textual.geometry import Region
+
+from roundhouse_mcp.tui.once import render
 
 SIZES = [(120, 36), (80, 24)]
 VIEWS = {"live": "1", "budgets": "2", "circuits": "3"}
@@ -91,6 +95,20 @@ async def test_a_ledger_without_servers_says_it_is_history(size: tuple[int, int]
         check(app, named("history", size))
 
 
+async def test_numbers_that_are_no_longer_renewed_are_called_old() -> None:
+    seeds.seed(HOME)
+    now = seeds.NOW
+
+    async with watched((80, 24), clock=lambda: now) as (app, pilot):
+        app.feed.close()
+        now += 11
+        app.action_pause()
+        app.action_pause()
+        await pilot.pause()
+
+        check(app, "stale_80x24")
+
+
 @views
 async def test_an_empty_ledger_says_what_will_appear(view: str) -> None:
     HOME.mkdir()
@@ -125,6 +143,30 @@ async def test_help_explains_keys_and_signs() -> None:
         await pilot.pause()
 
         check(app, "help_80x24")
+
+
+@sizes
+def test_the_views_are_told_without_a_terminal_too(size: tuple[int, int]) -> None:
+    seeds.seed(HOME)
+
+    text = render(HOME, clock=lambda: seeds.NOW, zone=UTC, width=size[0])
+
+    compare(text, named("once", size))
+
+
+async def test_colour_is_left_out_when_the_user_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    seeds.seed(HOME)
+
+    async with watched() as (app, _):
+        strips = app.screen.render_lines(Region(0, 0, 120, 36))
+        colours = [part.style.color for strip in strips for part in strip if part.style]
+
+        assert all(is_grey(colour.triplet) for colour in colours if colour and colour.triplet)
+
+
+def is_grey(triplet: tuple[int, int, int]) -> bool:
+    return len(set(triplet)) == 1
 
 
 def poison(home: Path) -> None:
