@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 from seeds import NOW
 from textual.pilot import Pilot
+from textual.strip import Strip
 
 from roundhouse_mcp.tui.app import WatchApp
 
@@ -17,10 +18,20 @@ HOME = Path("home")  # relative: the tests run in a folder of their own
 GOLDEN = Path(__file__).parent / "screens"
 
 
+def strips_of(app: WatchApp) -> list[Strip]:
+    return app.screen._compositor.render_strips()  # pyright: ignore[reportPrivateUsage]
+
+
 def screen_text(app: WatchApp) -> str:
-    compositor = app.screen._compositor  # pyright: ignore[reportPrivateUsage]
-    strips = compositor.render_strips()
-    return "\n".join("".join(part.text for part in strip).rstrip() for strip in strips) + "\n"
+    lines = ("".join(part.text for part in strip).rstrip() for strip in strips_of(app))
+    return "\n".join(lines) + "\n"
+
+
+def colourful(app: WatchApp) -> bool:
+    """Is any text drawn in something else than a grey?"""
+    styles = (part.style for strip in strips_of(app) for part in strip if part.style)
+    inks = {style.color.triplet for style in styles if style.color}
+    return any(len(set(ink)) > 1 for ink in inks if ink)
 
 
 def check(app: WatchApp, name: str) -> None:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 import seeds
-from screens import HOME, check, compare, screen_text, until, watched
-from textual.geometry import Region
+from screens import HOME, check, colourful, compare, screen_text, until, watched
 
 from roundhouse_mcp.tui.once import render
 
@@ -154,19 +153,16 @@ def test_the_views_are_told_without_a_terminal_too(size: tuple[int, int]) -> Non
     compare(text, named("once", size))
 
 
-async def test_colour_is_left_out_when_the_user_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_colour_is_left_out_when_the_user_says_so(
+    wanted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not wanted:
+        monkeypatch.setenv("NO_COLOR", "1")
     seeds.seed(HOME)
 
     async with watched() as (app, _):
-        strips = app.screen.render_lines(Region(0, 0, 120, 36))
-        colours = [part.style.color for strip in strips for part in strip if part.style]
-
-        assert all(is_grey(colour.triplet) for colour in colours if colour and colour.triplet)
-
-
-def is_grey(triplet: tuple[int, int, int]) -> bool:
-    return len(set(triplet)) == 1
+        assert colourful(app) == wanted
 
 
 def poison(home: Path) -> None:
