@@ -212,7 +212,7 @@ class Calls:
         run.trying = None
         run.next_wait = (step.wait_s, step.why)
         run.next_try_at = self.desk.clock() + step.wait_s
-        self.desk.ledger.write_soon(books.waiting, run.call_id, run.next_try_at, run.trail())
+        self.desk.ledger.write_or_drop(books.waiting, run.call_id, run.next_try_at, run.trail())
         await anyio.sleep(step.wait_s)
 
     async def attempt(self, run: Run, candidate: Candidate, left: int) -> None:

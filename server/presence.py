@@ -20,7 +20,7 @@ async def beat(desk: Desk) -> None:
     desk.ledger.write_soon(servers.register_server, server_row(desk))
     while True:
         await anyio.sleep(BEAT_S)
-        desk.ledger.write_soon(servers.beat_server, desk.server_id, desk.clock())
+        desk.ledger.write_or_drop(servers.beat_server, desk.server_id, desk.clock())
 
 
 async def show_progress(desk: Desk) -> None:
@@ -38,7 +38,7 @@ async def show_progress(desk: Desk) -> None:
             if run.trying is not None and run.trying.opened is not None
         ]
         if running and await desk.ledger.read(servers.watching, desk.clock()):
-            desk.ledger.write_soon(records.beat_many, running, desk.clock())
+            desk.ledger.write_or_drop(records.beat_many, running, desk.clock())
 
 
 def end(desk: Desk) -> None:
