@@ -1,0 +1,250 @@
+"""Probes: what local programs and clouds answer to free questions, and how models are dropped."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from anyio.abc import SocketAttribute, SocketStream
+from upstream import Request, answer, plainly, read_request
+
+from roundhouse_mcp.providers import catalog
+from roundhouse_mcp.providers.catalog import Provider
+from roundhouse_mcp.providers.http import Http
+from roundhouse_mcp.providers.probe import probe, unload
+from roundhouse_mcp.server.config import understood
+from roundhouse_mcp.server.keys import Keys
+from roundhouse_mcp.server.registry import Registry
+
+Reply = tuple[int, Any]
+
+
+class Program:
+    """A local program on a loopback port: answers by method and path, and remembers what it was
+    asked. A POST may change what later GETs answer."""
+
+    def __init__(self, replies: dict[str, Reply], after: dict[str, dict[str, Reply]]) -> None:
+        self.replies = replies
+        self.after = after
+        self.url = ""
+        self.asked: list[Request] = []
+
+    @property
+    def lines(self) -> list[str]:
+        return [f"{request.method} {request.path}" for request in self.asked]
+
+    async def serve(self, stream: SocketStream) -> None:
+        async with stream:
+            request = await read_request(stream)
+            self.asked.append(request)
+            line = f"{request.method} {request.path}"
+            status, body = self.replies.get(line, (404, {"error": "there is no such path"}))
+            self.replies |= self.after.get(line, {})
+            text = body if isinstance(body, str) else json.dumps(body)
+            await answer(text, status=status)(request, stream.send)
+
+    def row(self, name: str, path: str = "") -> Provider:
+        return replace(catalog.shipped()[name], base_url=self.url + path)
+
+
+@asynccontextmanager
+async def program(
+    replies: dict[str, Reply], after: dict[str, dict[str, Reply]] | None = None
+) -> AsyncGenerator[tuple[Program, Http]]:
+    running = Program(dict(replies), after or {})
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    running.url = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
+    with plainly(), anyio.fail_after(5):
+        async with listener, Http() as http, anyio.create_task_group() as group:
+            group.start_soon(listener.serve, running.serve)
+            yield running, http
+            group.cancel_scope.cancel()
+
+
+TAGS = {
+    "models": [
+        {"name": "llama3.1:8b", "details": {"family": "llama"}},
+        {"name": "nomic-embed-text:latest", "details": {"family": "nomic-bert"}},
+    ]
+}
+RUNNING = {"models": [{"name": "llama3.1:8b", "size": 6_200_000_000}]}
+OLLAMA: dict[str, Reply] = {"GET /api/tags": (200, TAGS), "GET /api/ps": (200, RUNNING)}
+LMSTUDIO: dict[str, Reply] = {
+    "GET /api/v1/models": (
+        200,
+        {
+            "models": [
+                {"type": "llm", "key": "qwen3", "loaded_instances": [{"id": "a"}, {"id": "b"}]},
+                {"type": "embedding", "key": "nomic", "loaded_instances": []},
+            ]
+        },
+    ),
+    "POST /api/v1/models/unload": (200, {"instance_id": "a"}),
+}
+
+
+def routed(state: str) -> Reply:
+    models = [
+        {"id": "tiny", "status": {"value": state}},
+        {"id": "b", "status": {"value": "unloaded"}},
+    ]
+    return 200, {"object": "list", "data": models}
+
+
+async def test_ollama_says_what_it_has_and_what_is_loaded() -> None:
+    async with program(OLLAMA) as (ollama, http):
+        found = await probe(http, ollama.row("ollama"), None)
+
+    assert found.reachable
+    assert found.models == ("llama3.1:8b", "nomic-embed-text:latest")
+    assert (found.loaded, found.embedding) == (("llama3.1:8b",), ("nomic-embed-text:latest",))
+
+
+async def test_lm_studio_says_what_it_has_and_what_is_loaded() -> None:
+    async with program(LMSTUDIO) as (studio, http):
+        found = await probe(http, studio.row("lmstudio", "/v1"), None)
+
+    assert (found.models, found.loaded, found.embedding) == (
+        ("qwen3", "nomic"),
+        ("qwen3",),
+        ("nomic",),
+    )
+
+
+async def test_an_older_lm_studio_is_asked_the_old_way() -> None:
+    listed: Reply = (200, {"data": [{"id": "qwen3"}]})
+    async with program({"GET /v1/models": listed}) as (studio, http):
+        found = await probe(http, studio.row("lmstudio", "/v1"), None)
+
+    assert (found.reachable, found.models, found.loaded) == (True, ("qwen3",), ())
+
+
+@pytest.mark.parametrize(
+    ("reply", "loaded"),
+    [((200, {"data": [{"id": "tiny"}]}), ("tiny",)), (routed("loaded"), ("tiny",))],
+)
+async def test_llama_cpp_alone_has_its_model_loaded_and_as_a_router_says_so(
+    reply: Reply, loaded: tuple[str, ...]
+) -> None:
+    async with program({"GET /v1/models": reply}) as (server, http):
+        found = await probe(http, server.row("llamacpp", "/v1"), None)
+
+    assert found.loaded == loaded
+
+
+@pytest.mark.parametrize(
+    "body", [[{"id": "a"}], {"data": [{"id": "a"}]}, {"models": [{"name": "a"}]}]
+)
+async def test_a_cloud_lists_its_models_in_one_of_three_shapes(body: Any) -> None:
+    async with program({"GET /v1/models": (200, body)}) as (cloud, http):
+        found = await probe(http, cloud.row("openai", "/v1"), "a-key")
+
+    assert (found.models, found.key_accepted) == (("a",), True)
+    assert cloud.asked[0].headers["authorization"] == "Bearer a-key"
+
+
+async def test_a_refused_key_is_told_apart_from_a_dead_provider() -> None:
+    async with program({"GET /v1/models": (401, {"error": {"message": "bad key"}})}) as (
+        cloud,
+        http,
+    ):
+        refused = await probe(http, cloud.row("openai", "/v1"), "a-key")
+        dead = await probe(
+            http, replace(cloud.row("openai"), base_url="http://127.0.0.1:1"), "a-key"
+        )
+
+    assert (refused.reachable, refused.key_accepted) == (True, False)
+    assert (dead.reachable, dead.key_accepted) == (False, None)
+
+
+@pytest.mark.parametrize("body", ["", "<html>hello</html>", '{"status": "ok"}', '"x"', "null"])
+async def test_a_status_200_without_a_list_is_no_sign_of_health(body: str) -> None:
+    async with program({"GET /v1/models": (200, body)}) as (server, http):
+        found = await probe(http, server.row("llamacpp", "/v1"), None)
+
+    assert not found.reachable
+    assert found.detail
+
+
+async def test_ollama_drops_a_model_by_an_empty_prompt_and_says_what_it_freed() -> None:
+    gone: dict[str, Reply] = {"GET /api/ps": (200, {"models": []})}
+    replies: dict[str, Reply] = {**OLLAMA, "POST /api/generate": (200, {"done": True})}
+    async with program(replies, {"POST /api/generate": gone}) as (ollama, http):
+        done = await unload(http, ollama.row("ollama"), None, "llama3.1:8b")
+        again = await unload(http, ollama.row("ollama"), None, "llama3.1:8b")
+
+    post = next(request for request in ollama.asked if request.method == "POST")
+    assert (done.unloaded, again.unloaded) == (True, False)
+    assert "6.2 GB" in done.detail
+    assert post.json["keep_alive"] == 0
+
+
+async def test_ollama_drops_a_model_that_only_embeds() -> None:
+    loaded: Reply = (200, {"models": [{"name": "nomic-embed-text:latest", "size": 1}]})
+    replies: dict[str, Reply] = {
+        "GET /api/ps": loaded,
+        "POST /api/generate": (400, {"error": "does not support generate"}),
+        "POST /api/embed": (200, {"embeddings": []}),
+    }
+    gone: dict[str, Reply] = {"GET /api/ps": (200, {"models": []})}
+    async with program(replies, {"POST /api/embed": gone}) as (ollama, http):
+        done = await unload(http, ollama.row("ollama"), None, "nomic-embed-text")
+
+    assert done.unloaded
+
+
+async def test_lm_studio_drops_every_instance_of_a_model() -> None:
+    async with program(LMSTUDIO) as (studio, http):
+        done = await unload(http, studio.row("lmstudio", "/v1"), None, "qwen3")
+        not_there = await unload(http, studio.row("lmstudio", "/v1"), None, "nomic")
+
+    posts = [request.json for request in studio.asked if request.method == "POST"]
+    assert done.unloaded
+    assert posts == [{"instance_id": "a"}, {"instance_id": "b"}]
+    assert not not_there.unloaded
+    assert "loaded: qwen3" in not_there.detail
+
+
+async def test_a_llama_cpp_router_is_watched_until_the_model_is_gone() -> None:
+    replies: dict[str, Reply] = {
+        "GET /v1/models": routed("loaded"),
+        "GET /models": routed("unloaded"),
+        "POST /models/unload": (200, {"success": True}),
+    }
+    async with program(replies) as (server, http):
+        done = await unload(http, server.row("llamacpp", "/v1"), None, "tiny")
+
+    assert done.unloaded
+    assert server.lines == ["GET /v1/models", "POST /models/unload", "GET /models"]
+
+
+async def test_who_cannot_unload_is_not_asked_to() -> None:
+    async with program({"GET /v1/models": (200, {"data": [{"id": "tiny"}]})}) as (server, http):
+        single = await unload(http, server.row("llamacpp", "/v1"), None, "tiny")
+        cloud = await unload(http, server.row("openai", "/v1"), "a-key", "gpt-5")
+
+    assert (single.unloaded, cloud.unloaded) == (False, False)
+    assert "stop the program" in single.detail
+    assert server.lines == ["GET /v1/models"]
+
+
+async def test_local_programs_are_found_and_asked_again_only_after_a_while() -> None:
+    async with program(OLLAMA) as (ollama, http):
+        environ = {"OLLAMA_HOST": ollama.url.removeprefix("http://")}
+        off = "".join(f"[providers.{n}]\nenabled = false\n" for n in ("lmstudio", "llamacpp"))
+        settings = understood(off, Path("config.toml"), environ).settings
+        registry = Registry.build(settings, Keys(environ), environ)
+
+        await registry.discover(http)
+        await registry.discover(http)
+
+    row = registry.named("ollama")
+    assert ollama.lines == ["GET /api/tags", "GET /api/ps"]
+    assert (row.absent(), row.default_model) == ((None, ""), "llama3.1:8b")
+    assert row.embedding_model == "nomic-embed-text:latest"
+    assert registry.resolve("llama3.1:8b") == [(row, "llama3.1:8b")]
+    assert registry.resolve("ollama/nomic-embed-text") == [(row, "nomic-embed-text:latest")]
