@@ -197,7 +197,7 @@ def joined(parts: Sequence[Embedding]) -> Embedding:
 def no_route(run: Run) -> Declined:
     """Why nothing is left to try, and what would change that."""
     assert run.plan is not None
-    out = run.plan.excluded
+    out = within_reach(run, run.plan.excluded)
     money = [e for e in out if e.reason in ("over_budget", "max_cost", "unpriced")]
     others = [e for e in out if e.reason not in ("key_missing", "not_running", "disabled")]
     if money and len(money) == len(others):
@@ -205,11 +205,17 @@ def no_route(run: Run) -> Declined:
     waits = [e.until for e in out if e.until is not None]
     soonest = min(waits) - run.desk.clock() if waits else None
     return NoRoute(
-        f"no model can take this call: {listed(others or out)}",
+        f"no model can take this call: {listed(out, others, aimed(run))}",
         next_step=advice(run, others),
         retryable=bool(waits),
         retry_after_s=max(0.0, soonest) if soonest is not None else None,
     )
+
+
+def within_reach(run: Run, out: Sequence[Excluded]) -> Sequence[Excluded]:
+    """Of a call that must stay on this machine: what is on it, if anything."""
+    here = [e for e in out if e.reason != "privacy"]
+    return here if run.local_only and here else out
 
 
 def unaffordable(run: Run, money: Sequence[Excluded]) -> Declined:
@@ -217,7 +223,7 @@ def unaffordable(run: Run, money: Sequence[Excluded]) -> Declined:
     room = next((r for r in sorted_rooms(run) if r[0] in first.detail), None)
     if first.reason != "over_budget" or room is None:
         return NoRoute(
-            f"no model can take this call: {listed(money)}",
+            f"no model can take this call: {in_words(money)}",
             next_step="Raise max_cost_usd, lower max_tokens, or name a cheaper model.",
         )
     name, free, resets = room
@@ -236,10 +242,20 @@ def sorted_rooms(run: Run) -> list[tuple[str, int, float | None]]:
     return sorted(((n, r.free_nano, r.resets_at) for n, r in rooms), key=lambda room: room[1])
 
 
-def listed(excluded: Sequence[Excluded]) -> str:
+def aimed(run: Run) -> bool:
+    """Did the caller say where the call should go, so that only that needs explaining?"""
+    return bool(run.wish.model or run.wish.provider or run.local_only)
+
+
+def listed(out: Sequence[Excluded], others: Sequence[Excluded], aimed: bool) -> str:
+    """What there is and cannot be used; of a machine with nothing set up, just that."""
+    if others or (aimed and out):
+        return in_words(others or out)
+    return "no provider that is switched on has a key, and no local program answers"
+
+
+def in_words(excluded: Sequence[Excluded]) -> str:
     """The reasons, a few in full and the rest counted."""
-    if not excluded:
-        return "no provider is configured"
     shown = [f"{e.provider}/{e.model} {e.detail or REASON_WORDS[e.reason]}" for e in excluded[:4]]
     more = f" and {len(excluded) - 4} more" if len(excluded) > 4 else ""
     return "; ".join(shown) + more
@@ -248,6 +264,8 @@ def listed(excluded: Sequence[Excluded]) -> str:
 def advice(run: Run, others: Sequence[Excluded]) -> str:
     if others:
         return "route_for_task shows every reason; provider_health shows what is up."
+    if aimed(run):
+        return "`roundhouse doctor` says what is missing."
     return run.desk.registry.what_would_enable()
 
 
@@ -267,7 +285,7 @@ def all_failed(run: Run) -> Declined:
         call_id=run.call_id,
         attempts=tuple(run.attempts),
         raw=run.desk.redactor.text(error.body) if error else "",
-        retryable=bool(error and (error.retry_same or error.fall_back)),
+        retryable=bool(error and (error.retry_same or error.circuit == "failure")),
         retry_after_s=error.retry_after_s if error else None,
         nothing_sent=False,
         facts=(

@@ -31,6 +31,12 @@ LONGEST_PROBE_S = 120.0
 PROBE_MARGIN_S = 5.0
 COOLDOWN_S = 10.0
 LONGEST_COOLDOWN_S = 60.0
+HOLD_WORDS: Mapping[str, str] = {
+    "auth": "its key was refused",
+    "quota": "its account is out of credit or quota",
+    "config": "its address or model was not found",
+    "manual": "set by hand",
+}
 HOLD_S: Mapping[str, float | None] = {"auth": 600.0, "quota": 3600.0, "config": 600.0}
 
 
@@ -123,18 +129,27 @@ def verdict(circuit: Circuit | None, now: float, *, prober_alive: bool = True) -
 def refusal(circuit: Circuit, now: float, *, prober_alive: bool) -> Verdict | None:
     reason: Refusal
     if circuit.is_held(now):
-        reason, until, detail = "hold", circuit.hold_until, f"held: {circuit.hold_reason}"
+        reason, until, detail = "hold", circuit.hold_until, on_hold(circuit)
     elif circuit.cools(now):
-        reason, until, detail = "cooldown", circuit.cooldown_until, "asked to wait"
+        reason, until, detail = "cooldown", circuit.cooldown_until, "was told to wait"
     elif circuit.state == "open" and not passed(circuit.retry_at, now):
         last = f", last {circuit.last_error}" if circuit.last_error else ""
         reason, until = "circuit_open", circuit.retry_at
-        detail = f"{circuit.failures} failures in a row{last}"
+        detail = f"has {circuit.failures} failures in a row{last}"
     elif circuit.state == "half_open" and prober_alive and before(circuit.probe_lease_until, now):
-        reason, until, detail = "half_open", circuit.probe_lease_until, "one call is testing it"
+        reason, until, detail = (
+            "half_open",
+            circuit.probe_lease_until,
+            "one call is testing it",
+        )
     else:
         return None
     return Verdict(kind="refused", epoch=circuit.epoch, reason=reason, until=until, detail=detail)
+
+
+def on_hold(circuit: Circuit) -> str:
+    reason = circuit.hold_reason or ""
+    return f"is on hold ({reason}): {HOLD_WORDS.get(reason, 'the provider says so')}"
 
 
 def before(lease_until: float | None, now: float) -> bool:

@@ -93,11 +93,7 @@ def on_offer(desk: Desk, wish: Wish, demand: Demand, client: Client) -> list[Off
     """Every model that could be meant, best guess first. Raises NotFound for a name nobody has."""
     profile = tasks.profile(wish.task, desk.settings.routing.tasks)
     embeds = "embeddings" in demand.needs
-    named = [wish.model] if wish.model else list(profile.models)
-    if wish.provider and not wish.model:
-        named = [wish.provider]
-    elif wish.provider:
-        named = [f"{wish.provider}/{wish.model}"]
+    named = named_models(desk, wish) or list(profile.models)
     chosen = [pair for name in named for pair in desk.registry.resolve(name, embeds=embeds)]
     pairs = [(0, *pair) for pair in chosen]
     if not named or (not wish.model and not wish.provider and not profile.only):
@@ -116,19 +112,31 @@ def on_offer(desk: Desk, wish: Wish, demand: Demand, client: Client) -> list[Off
     return same_model(offers) if embeds else offers
 
 
+def named_models(desk: Desk, wish: Wish) -> list[str]:
+    """What the caller named, if anything. Raises NotFound for a provider there is not."""
+    if wish.provider is None:
+        return [wish.model] if wish.model else []
+    provider = desk.registry.named(wish.provider).provider.name
+    if not wish.model:
+        return [provider]
+    twice = wish.model.startswith((f"{provider}/", f"{provider}:"))
+    return [wish.model if twice else f"{provider}/{wish.model}"]
+
+
 def group_of(row: Listed, wish: Wish) -> int:
     meant = wish.task is not None and set(tasks.names(wish.task)) & set(row.use_for)
     return 1 if meant else 2
 
 
 def everything(desk: Desk, embeds: bool) -> Iterable[tuple[Listed, str]]:
-    """Each provider's own choice of model; providers that answer only by name stay out."""
+    """Each provider's own choice of model, `*` where only a program that does not run could say;
+    providers that answer only by name stay out."""
     for row in desk.registry.listed():
         if row.provider.by_name_only:
             continue
         model = row.embedding_model if embeds else row.default_model
-        if model is not None:
-            yield row, model
+        if model is not None or row.absent()[0] is not None:
+            yield row, model or "*"
 
 
 def offer(

@@ -193,8 +193,8 @@ def blocked(offer: Offer, demand: Demand, snapshot: Snapshot) -> Excluded | None
 
 
 FILTERS: tuple[Callable[[Offer, Demand, Snapshot], Excluded | None], ...] = (
-    absent,
     too_public,
+    absent,
     incapable,
     too_small,
     blocked,

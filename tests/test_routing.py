@@ -336,7 +336,8 @@ async def test_a_provider_meant_for_a_task_goes_before_the_others(tmp_path: Path
         ({"task": "codde"}, "'codde'", "code"),
         ({"strategy": "cheepest"}, "'cheepest'", "cheapest"),
         ({"model": "firts/m"}, "firts/m", "first"),
-        ({"provider": "secnd"}, "secnd", "second"),
+        ({"provider": "secnd"}, "There is no provider 'secnd'", "second"),
+        ({"provider": "secnd", "model": "m"}, "There is no provider 'secnd'", "second"),
     ],
 )
 async def test_a_name_nobody_knows_is_named_with_what_is_near(
@@ -434,9 +435,50 @@ async def test_with_nothing_configured_the_answer_says_what_would_enable_it(
     async with seated(tmp_path) as seat:
         text = await seat.refused("complete", prompt="Hi")
 
+    assert text.startswith(
+        "No model can take this call: no provider that is switched on has a key, and no local "
+        "program answers. Set one of OPENAI_API_KEY, "
+    )
     assert "code: no_route" in text
-    assert "OPENAI_API_KEY" in text or "roundhouse keys set" in text
     assert "Nothing was sent, no cost." in text
+
+
+async def test_a_named_model_without_a_key_gets_only_the_advice_it_needs(tmp_path: Path) -> None:
+    async with seated(tmp_path) as seat:
+        text = await seat.refused("complete", prompt="Hi", model="openai/gpt-5")
+
+    assert "set OPENAI_API_KEY, or run: roundhouse keys set openai" in text
+    assert "ANTHROPIC_API_KEY" not in text
+
+
+async def test_a_local_call_without_local_models_is_not_told_to_set_keys(tmp_path: Path) -> None:
+    async with seated(tmp_path, scripted("cloud")) as seat:
+        text = await seat.refused("complete", prompt="A secret", privacy="local")
+        route = await seat.said("route_for_task", privacy="local")
+
+    assert "API_KEY" not in text
+    assert "ollama/* is switched off" in text.split("\n")[0]
+    assert reasons(route)["cloud/m"] == "privacy"
+    assert "key_missing" not in reasons(route).values()
+
+
+@pytest.mark.parametrize(
+    ("status", "retryable"), [(401, False), (400, False), (404, False), (503, True), (409, True)]
+)
+async def test_only_what_may_pass_the_next_time_is_said_to_be_retryable(
+    tmp_path: Path, status: int, retryable: bool
+) -> None:
+    async with seated(tmp_path, scripted("one", f"status={status}")) as seat:
+        text = await seat.refused("complete", prompt="Hi", model="one/m")
+
+    assert f"retryable: {'true' if retryable else 'false'}" in text
+
+
+async def test_a_model_may_be_named_with_its_provider_twice(tmp_path: Path) -> None:
+    async with seated(tmp_path, PAIR) as seat:
+        said = await seat.said("complete", prompt="Hi", provider="second", model="second/m")
+
+    assert (said["provider"], said["model"]) == ("second", "m")
 
 
 async def test_the_mock_answers_only_to_its_name(tmp_path: Path) -> None:
