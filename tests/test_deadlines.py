@@ -1,5 +1,6 @@
 """Time: deadlines, hand-backs, hung providers, cancellation. Real loopback HTTP, no clocks."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ import anyio
 import pytest
 from seats import Era, Inside, budget, chain, scripted, seated, served, settled
 from upstream import Request, Send, in_turn, silence, spoken, upstream
+
+from roundhouse_mcp.server import telling
 
 LONG = "A long answer that goes on."
 
@@ -218,6 +221,25 @@ async def test_waiting_is_told_before_the_first_word(tmp_path: Path) -> None:
             await seat.client.call_tool("complete", {"prompt": "Hi"}, progress_callback=note)
 
     assert heard[0] == "one/m: waiting for the first word"
+
+
+async def test_a_caller_hears_a_heartbeat_while_nothing_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "EVERY_S", 0.05)
+    monkeypatch.setattr(telling, "HEARTBEAT_S", 0.1)
+    heard: list[tuple[float, str]] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        heard.append((progress, message or ""))
+
+    async with upstream(silence) as server, seated(tmp_path, served("one", server.url)) as seat:
+        arguments = {"prompt": "Hi", "timeout_s": 1}
+        await seat.client.call_tool("complete", arguments, progress_callback=note)
+
+    assert len(heard) >= 3
+    assert {words for _, words in heard} == {"one/m: waiting for the first word"}
+    assert all(a < b for (a, _), (b, _) in itertools.pairwise(heard))
 
 
 async def test_a_server_that_ends_settles_what_runs(tmp_path: Path) -> None:
