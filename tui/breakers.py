@@ -233,4 +233,4 @@ def state_strip(circuit: Circuit, events: list[BreakerEvent], look: Look) -> str
 def event_line(event: BreakerEvent, look: Look) -> str:
     before, after = (s.replace("_open", "") for s in (event.from_state, event.to_state))
     at = time_of_day(event.at, look.zone)
-    return f"{at}  {before} → {after}   {event.why}   by {event.by}"
+    return f"{at}  {before} → {after}   {event.why}   by {event.by[:12]}"

@@ -11,6 +11,9 @@ from .figures import duration, money, tokens
 from .reader import Detail
 from .rows import Look
 
+CANDIDATES_TOLD = 6
+ALIKE = 2
+
 
 def detail_lines(
     call: Running | Finished, detail: Detail | None, look: Look, width: int
@@ -55,11 +58,25 @@ def why_lines(why: Any, width: int) -> list[str]:
         f"{rank} {name_of(candidate)}: {reason_of(candidate.get('why'))}"
         for rank, candidate in enumerate(mappings(decision.get("candidates")), 1)
     ]
-    for left_out in mappings(decision.get("excluded")):
-        said = str(left_out.get("detail") or str(left_out.get("reason")).replace("_", " "))
-        parts.append(f"{glyphs.FAILED} {name_of(left_out)}: {said}")
-    lines = wrap([fit(p, width - 6).rstrip() for p in parts[:12]], width, indent=6, between=" · ")
+    parts = [*parts[:CANDIDATES_TOLD], *left_out(mappings(decision.get("excluded")))]
+    lines = wrap([fit(p, width - 6).rstrip() for p in parts], width, indent=6, between=" · ")
     return [("WHY   " if not index else "      ") + line for index, line in enumerate(lines)]
+
+
+def left_out(excluded: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each with its reason; many with the same reason, such as no key, on one line."""
+    by_reason: dict[str, list[Mapping[str, Any]]] = {}
+    for one in excluded:
+        by_reason.setdefault(str(one.get("reason")).replace("_", " "), []).append(one)
+    told: list[str] = []
+    for reason, members in by_reason.items():
+        if len(members) > ALIKE:
+            told.append(f"{glyphs.FAILED} {len(members)} others: {reason}")
+        else:
+            told += [
+                f"{glyphs.FAILED} {name_of(one)}: {one.get('detail') or reason}" for one in members
+            ]
+    return told
 
 
 def mappings(value: Any) -> list[Mapping[str, Any]]:

@@ -54,7 +54,7 @@ def columns_for(width: int) -> tuple[Column, ...]:
 def running_row(call: Running, columns: tuple[Column, ...], look: Look) -> Row:
     retrying = call.phase == "retry"
     sign = glyphs.RETRY if retrying else glyphs.RUNNING
-    streamed = look.now - call.first_token_at if call.first_token_at else None
+    streamed = call.beat - call.first_token_at if call.first_token_at else None
     cells: Cells = {
         "state": (f"{sign} {call.phase}", "warn" if retrying else "busy"),
         "start": (time_of_day(call.started, look.zone), ""),

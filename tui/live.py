@@ -2,7 +2,7 @@
 
 from ..server.ledger.watch import Finished, Running
 from . import call, calls
-from .figures import duration, percent
+from .figures import count_of, duration, percent
 from .rows import Column, Look, Row
 from .sieve import sieve
 from .view import Contents, View
@@ -78,6 +78,6 @@ class LiveView(View):
             return "no call ended in the last hour"
         more = "+" if hour.partial else ""
         return (
-            f"1 h: {hour.calls:,}{more} calls  {percent(hour.errors, hour.calls)} errors"
+            f"1 h: {count_of(hour.calls, 'call')}{more}  {percent(hour.errors, hour.calls)} errors"
             f"  p50 {duration(hour.p50_s)}  p95 {duration(hour.p95_s)}"
         )

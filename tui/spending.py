@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ..server.ledger.watch import Spending, Used
 from . import glyphs
 from .draw import bar
-from .figures import NOTHING, dollars, in_words, money, percent, span, time_of_day
+from .figures import NOTHING, count_of, dollars, in_words, money, percent, span, time_of_day
 from .reader import Snapshot, Totals
 from .rows import Cells, Column, Look, Row, row_of
 
@@ -220,4 +220,4 @@ def event_lines(spending: Spending, snapshot: Snapshot, look: Look) -> list[str]
 
 
 def summary(seen: Sequence[tuple[Spending, Forecast]]) -> str:
-    return f"{len(seen)} budgets, most urgent first · {glyphs.MARK} = time passed"
+    return f"{count_of(len(seen), 'budget')}, most urgent first · {glyphs.MARK} = time passed"

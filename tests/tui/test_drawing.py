@@ -7,6 +7,8 @@ from rich.cells import cell_len
 
 from roundhouse_mcp.server.ledger.watch import Spending, Used
 from roundhouse_mcp.tui import figures
+from roundhouse_mcp.tui.call import left_out, why_lines
+from roundhouse_mcp.tui.calls import came_from
 from roundhouse_mcp.tui.clean import MAX_LENGTH, clean, clean_json
 from roundhouse_mcp.tui.draw import Change, bar, fit, spark, time_scale, time_strip
 from roundhouse_mcp.tui.glyphs import PLAIN, in_ascii
@@ -194,3 +196,26 @@ def test_the_filter_keeps_what_its_words_say(text: str, kept: bool) -> None:
     row = {"provider": "groq", "task": "code", "model": "qwen3:8b"}
 
     assert sieve(text)(row) == kept
+
+
+def test_many_models_left_out_for_one_reason_share_a_line() -> None:
+    def out(provider: str, reason: str, detail: str) -> dict[str, str]:
+        return {"provider": provider, "model": "m", "reason": reason, "detail": detail}
+
+    keyless = [out(name, "key_missing", f"set {name.upper()}_API_KEY") for name in ("a", "b", "c")]
+    told = left_out([out("ollama", "capability", "no tools"), *keyless])
+
+    assert told == ["✗ ollama/m: no tools", "✗ 3 others: key missing"]
+
+
+@pytest.mark.parametrize(
+    "why", [None, 7, [], {"candidates": 3}, {"excluded": [4, {"model": None}]}]
+)
+def test_a_decision_of_any_shape_is_told(why: object) -> None:
+    assert all(isinstance(line, str) for line in why_lines(why, 80))
+
+
+def test_failures_before_are_counted_by_provider_and_reason() -> None:
+    failed = ["openai/gpt-5 429", "openai/gpt-5-mini 429", "groq/llama timed_out", "odd"]
+
+    assert came_from(failed) == "openai✗429×2 groq✗timed_out odd"
