@@ -123,6 +123,32 @@ async def test_a_cancelled_call_frees_the_slot_and_holds_no_money(
 
 
 @both_wires
+async def test_at_the_deadline_the_text_so_far_comes_back_and_the_rest_can_be_read(
+    home: Path, chat: Llama, provider: str
+) -> None:
+    with anyio.fail_after(30):
+        async with started(home) as seat:
+            first = await seat.said(
+                "complete",
+                prompt="Hi",
+                provider=provider,
+                max_tokens=LONG,
+                temperature=0,
+                timeout_s=1,
+            )
+            more = await seat.said(
+                "complete", call_id=first["call_id"], offset=len(first["text"]), timeout_s=1
+            )
+        await chat.wait_for_slots(busy=0)
+
+    assert first["finish_reason"] == "timeout"
+    assert first["text"]
+    assert more["call_id"] == first["call_id"]
+    assert more["text"]
+    assert nothing_is_held(home)
+
+
+@both_wires
 @both_eras
 async def test_tool_definitions_reach_the_model(home: Path, provider: str, era: Era) -> None:
     asked = {"prompt": "Weather?", "provider": provider, "max_tokens": 8, "temperature": 0}
