@@ -86,12 +86,13 @@ def understood(text: str, file: FilePath, environ: Mapping[str, str]) -> Loaded:
     known = {*catalog.shipped_rows(), *table(filled, "providers")}
     merged, variables = environment.overlaid(filled, environ, known)
     source = Source(file=file, data=merged, lines=lines(text) if text else {}, variables=variables)
-    settings = validated(shortened(merged), source)
+    data = shortened(merged)
+    settings = validated(data, source)
     return Loaded(
         settings=settings,
         origins={
             shown(path): short_origin(source, path)
-            for path, value in leaves(merged)
+            for path, value in leaves(data)
             if not isinstance(value, Mapping)
         },
         hash=hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16],

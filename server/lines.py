@@ -1,7 +1,7 @@
 """Where each key of a TOML text stands, for messages: the parser does not say."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 Path = tuple[str | int, ...]
@@ -58,12 +58,12 @@ def leaves(value: Any, at: Path = ()) -> Iterator[tuple[Path, Any]]:
     if isinstance(value, Mapping) and value:
         for key, inner in cast("Mapping[str, Any]", value).items():
             yield from leaves(inner, (*at, key))
-    elif isinstance(value, list) and is_tables(cast("list[Any]", value)):
-        for n, inner in enumerate(cast("list[Any]", value)):
+    elif isinstance(value, list | tuple) and are_tables(cast("Sequence[Any]", value)):
+        for n, inner in enumerate(cast("Sequence[Any]", value)):
             yield from leaves(inner, (*at, n))
     else:
         yield at, value
 
 
-def is_tables(values: list[Any]) -> bool:
+def are_tables(values: Sequence[Any]) -> bool:
     return any(isinstance(value, Mapping) for value in values)

@@ -1,9 +1,9 @@
 """`roundhouse config`: init, path, show, check."""
 
+import json
 import os
 from collections.abc import Iterator
-from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -138,18 +138,9 @@ def show(*, everything: bool) -> None:
 def values(loaded: Loaded) -> Iterator[tuple[Path, Any, str]]:
     """Every value with its origin; what nobody set and has no default is left out."""
     for path, value in leaves(loaded.settings.model_dump(by_alias=True)):
-        value = list(value) if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-        origin = origin_of(path, loaded)
-        if value not in (None, [], {}) or origin != "default":
+        origin = loaded.origins.get(shown(path), "default")
+        if value not in (None, (), {}) or origin != "default":
             yield path, value, origin
-
-
-def origin_of(path: Path, loaded: Loaded) -> str:
-    """A task written as a string stands for its models, so the table around may be the origin."""
-    for end in range(len(path), 0, -1):
-        if (name := shown(path[:end])) in loaded.origins:
-            return loaded.origins[name]
-    return "default"
 
 
 def said(path: Path, value: Any) -> str:
@@ -160,14 +151,10 @@ def said(path: Path, value: Any) -> str:
 
 
 def literal(value: Any) -> str:
-    match value:
-        case bool():
-            return str(value).lower()
-        case int() | float():
-            return str(value)
-        case Decimal() | str() | os.PathLike():
-            return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'  # pyright: ignore[reportUnknownArgumentType]
-        case list():
-            return "[" + ", ".join(map(literal, value)) + "]"  # pyright: ignore[reportUnknownArgumentType]
-        case _:
-            return "{}"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(literal, cast("tuple[Any, ...]", value))) + "]"
+    return json.dumps(str(value), ensure_ascii=False)  # TOML quotes text as JSON does
