@@ -236,6 +236,7 @@ async def test_a_prompt_over_the_context_is_refused_in_one_sentence(
             )
 
     assert "context" in words.splitlines()[0].lower()
+    assert "retryable: false" in words
     assert len(words.encode()) <= 1024
     assert nothing_is_held(home)
 
