@@ -34,23 +34,28 @@ def command(*, ask: bool) -> None:
     click.echo(f"Ledger      {ledger(home)}")
     for problem in bench.keys.problems.values():
         click.echo(f"Key         {bad('not used')}: {problem}")
-    probes = anyio.run(probed, bench, ask)
-    working = 0
-    for row in bench.registry.listed():
-        if row.provider.by_name_only:
-            continue
-        works, words = verdict(row, probes.get(row.provider.name))
-        working += works
-        mark = good("works") if works else bad("no   ")
-        click.echo(bench.redactor.text(f"{mark}  {row.provider.name:<14} {words}"))
+    works = shown(bench, anyio.run(probed, bench, ask))
     for line in budgets(bench):
         click.echo(line)
-    if not working:
+    if not works:
         click.echo(
             "\nNothing works yet: set one of these variables, run `roundhouse keys set NAME`,"
         )
         click.echo("or start one of these programs.")
         sys.exit(1)
+
+
+def shown(bench: Workbench, probes: Mapping[str, Probe]) -> bool:
+    """Prints a line for every provider; whether any of them works."""
+    verdicts = [
+        (row.provider.name, *verdict(row, probes.get(row.provider.name)))
+        for row in bench.registry.listed()
+        if not row.provider.by_name_only
+    ]
+    for name, works, words in verdicts:
+        mark = good("works") if works else bad("no   ")
+        click.echo(bench.redactor.text(f"{mark}  {name:<14} {words}"))
+    return any(works for _, works, _ in verdicts)
 
 
 def good(word: str) -> str:
