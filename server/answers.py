@@ -220,26 +220,19 @@ def within_reach(run: Run, out: Sequence[Excluded]) -> Sequence[Excluded]:
 
 def unaffordable(run: Run, money: Sequence[Excluded]) -> Declined:
     first = money[0]
-    room = next((r for r in sorted_rooms(run) if r[0] in first.detail), None)
-    if first.reason != "over_budget" or room is None:
+    if first.budget is None:
         return NoRoute(
             f"no model can take this call: {in_words(money)}",
             next_step="Raise max_cost_usd, lower max_tokens, or name a cheaper model.",
         )
-    name, free, resets = room
     return OverBudget(
         f"{first.provider}/{first.model} is over budget: {first.detail}",
         next_step="Lower max_tokens, name a cheaper model (prefer=cheapest), or raise the budget.",
-        budget=name,
+        budget=first.budget,
         needed_nano=first.needed_nano,
-        free_nano=free,
-        resets_at=resets,
+        free_nano=run.rooms[first.budget].free_nano,
+        resets_at=first.until,
     )
-
-
-def sorted_rooms(run: Run) -> list[tuple[str, int, float | None]]:
-    rooms = run.rooms.items()
-    return sorted(((n, r.free_nano, r.resets_at) for n, r in rooms), key=lambda room: room[1])
 
 
 def aimed(run: Run) -> bool:

@@ -77,6 +77,15 @@ class Ending:
     call: CallRow
     attempts: Sequence[AttemptRow]
     decision: str | None
+    refusal: "Refusal | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A call that was planned, and then had no room in a budget."""
+
+    window: Window
+    needed_nano: int
 
 
 def snapshot(
@@ -215,4 +224,22 @@ def waiting(db: Connection, call_id: str, next_try_at: float, trail: str) -> Non
 
 
 def end(db: Connection, ending: Ending) -> None:
-    records.finish(db, ending.call, ending.attempts, ending.decision)
+    call, refusal = ending.call, ending.refusal
+    if records.finish(db, call, ending.attempts, ending.decision) and refusal is not None:
+        reservations.refreshed(db, refusal.window, call.ended, call.server)
+        reservations.event(
+            db,
+            refusal.window.budget,
+            refusal.window.start,
+            "refused",
+            call.ended,
+            call.server,
+            call.call_id,
+            refusal.needed_nano,
+        )
+
+
+def show_budgets(db: Connection, windows: Sequence[Window], now: float, by: str) -> None:
+    """Makes the rows of budgets nobody has used yet, so that they can be seen."""
+    for window in windows:
+        reservations.refreshed(db, window, now, by)

@@ -127,31 +127,33 @@ def applicable(
     timezone: str = "UTC",
 ) -> tuple[Window, ...]:
     """The windows a call at this moment counts in, all of which must have room for it."""
-    windows: list[Window] = []
-    for budget in budgets:
-        if not counts(
+    return tuple(
+        open_window(budget, at, timezone)
+        for budget in budgets
+        if counts(
             budget.scope,
             provider=provider,
             model=model,
             task=task,
             client=client,
             project=project,
-        ):
-            continue
-        start, end = window(budget.period, at, timezone)
-        windows.append(
-            Window(
-                budget=budget.id,
-                scope=budget.scope,
-                period=budget.period,
-                start=start,
-                end=end,
-                limit_nano=budget.limit_nano,
-                warn_at=budget.warn_at,
-                at_limit=budget.at_limit,
-            )
         )
-    return tuple(windows)
+    )
+
+
+def open_window(budget: Budget, at: float, timezone: str) -> Window:
+    """The budget in the window that is open at a time."""
+    start, end = window(budget.period, at, timezone)
+    return Window(
+        budget=budget.id,
+        scope=budget.scope,
+        period=budget.period,
+        start=start,
+        end=end,
+        limit_nano=budget.limit_nano,
+        warn_at=budget.warn_at,
+        at_limit=budget.at_limit,
+    )
 
 
 # Forecast: how fast the money goes, and when it will be gone.

@@ -43,8 +43,7 @@ class Calls:
     async def route(self, wish: Wish, size: Size, client: Client) -> Plan:
         """The plan a call of this size would execute now. Writes and sends nothing."""
         demand = demand_for(self.desk, wish, size=size)
-        plan, _ = await planned(self.desk, wish, demand, client)
-        return plan
+        return (await planned(self.desk, wish, demand, client)).plan
 
     async def complete(self, ask: Ask, client: Client, report: Report) -> Outcome:
         """The answer, or what there is of it at the deadline.
@@ -158,7 +157,8 @@ class Calls:
     async def tell_story(self, run: Run) -> None:
         demand = demand_for(self.desk, run.wish, asked=run.asked, capped=run.capped)
         run.local_only = demand.privacy == "local"
-        run.plan, run.rooms = await planned(self.desk, run.wish, demand, run.client)
+        made = await planned(self.desk, run.wish, demand, run.client)
+        run.plan, run.windows, run.rooms = made.plan, made.windows, made.rooms
         if not run.plan.candidates:
             raise answers.no_route(run)
         fallback = self.desk.settings.routing.fallback

@@ -1,6 +1,7 @@
 """From a wish to a plan: the models on offer, what the call demands, what the machine says."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 from ..providers.prices import rates
@@ -8,6 +9,7 @@ from ..providers.tokens import estimate_tokens, input_bound, input_expected, tok
 from ..providers.types import Call, EmbedCall
 from . import books, budgets, tasks
 from .asks import Size, Wish
+from .budgets import Window
 from .desk import Client, Desk
 from .errors import BadRequest
 from .registry import Listed
@@ -15,6 +17,15 @@ from .routing import HINTS, PRIVACY_RANK, STRATEGIES, Demand, Offer, Plan, Room,
 from .settings import Privacy, TaskSettings
 
 LAST = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan, with the budgets it was made under: their windows and the room in each."""
+
+    plan: Plan
+    windows: Mapping[str, Window]
+    rooms: Mapping[str, Room]
 
 
 def strictest(*wanted: Privacy) -> Privacy:
@@ -71,11 +82,9 @@ def measured(asked: Call | EmbedCall | None, size: Size) -> tuple[int, int, int 
     return tokens_bound(size.prompt), estimate_tokens(size.prompt), size.cap
 
 
-async def planned(
-    desk: Desk, wish: Wish, demand: Demand, client: Client
-) -> tuple[Plan, Mapping[str, Room]]:
-    """The plan for this wish, now, and the budgets' rooms it was made with. Reads the ledger once,
-    and asks local programs whether they run."""
+async def planned(desk: Desk, wish: Wish, demand: Demand, client: Client) -> Planned:
+    """The plan for this wish, now. Reads the ledger once, and asks local programs whether they
+    run."""
     await desk.registry.discover(desk.http)
     offers = on_offer(desk, wish, demand, client)
     windows = {window.budget: window for offer in offers for window in offer.windows}
@@ -86,7 +95,7 @@ async def planned(
         desk.ledger.run_dir,
         desk.clock(),
     )
-    return plan(offers, demand, snapshot), snapshot.rooms
+    return Planned(plan(offers, demand, snapshot), windows, snapshot.rooms)
 
 
 def on_offer(desk: Desk, wish: Wish, demand: Demand, client: Client) -> list[Offer]:

@@ -7,6 +7,8 @@ from importlib.metadata import version
 
 import anyio
 
+from . import books, budgets
+from .budgets import Window
 from .desk import Desk
 from .ledger import records, servers
 from .ledger.servers import ServerRow
@@ -16,11 +18,21 @@ PROGRESS_S = 0.5
 
 
 async def beat(desk: Desk) -> None:
-    """Shows this process and says every few seconds that it is alive."""
+    """Shows this process and its budgets, and says every few seconds that it is alive."""
     desk.ledger.write_soon(servers.register_server, server_row(desk))
+    shown: tuple[Window, ...] = ()
     while True:
+        windows = open_windows(desk)
+        if windows != shown:
+            desk.ledger.write_soon(books.show_budgets, windows, desk.clock(), desk.server_id)
+            shown = windows
         await anyio.sleep(BEAT_S)
         desk.ledger.write_or_drop(servers.beat_server, desk.server_id, desk.clock())
+
+
+def open_windows(desk: Desk) -> tuple[Window, ...]:
+    now, timezone = desk.clock(), desk.settings.timezone
+    return tuple(budgets.open_window(budget, now, timezone) for budget in desk.budgets)
 
 
 async def show_progress(desk: Desk) -> None:

@@ -116,6 +116,7 @@ class Excluded:
     reason: Reason
     detail: str
     until: float | None = None
+    budget: str | None = None
     needed_nano: int = 0
 
 
@@ -252,9 +253,8 @@ def priced(offer: Offer, demand: Demand, snapshot: Snapshot) -> Candidate | Excl
         cap_here = affordable_cap(rates, demand, cap, room.free_nano)
         if not cap_here and worst > room.free_nano:
             detail = f"budget {name} needs {dollars(worst)}, free {dollars(room.free_nano)}"
-            return replace(
-                excluded(offer, "over_budget", detail, room.resets_at), needed_nano=worst
-            )
+            out = excluded(offer, "over_budget", detail, room.resets_at)
+            return replace(out, budget=name, needed_nano=worst)
         cap = min(cap, cap_here)
     worst = bound(rates, demand.input_bound, cap)
     return Candidate(

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from ..providers.errors import Throttled
 from ..providers.tokens import input_expected
 from . import circuits, results
-from .books import Closing, Ending, Opening, Verdict
-from .errors import Declined
+from .books import Closing, Ending, Opening, Refusal, Verdict
+from .errors import Declined, OverBudget
 from .ledger.records import AttemptRow, CallRow, InflightRow, Status
 from .outcomes import Attempted
 from .run import Charge, Run, Trying
@@ -183,7 +183,18 @@ def ending(run: Run, declined: Declined | None) -> Ending:
         trail=run.trail(),
     )
     decision = results.compact(results.plan_of(run.plan)) if run.plan else None
-    return Ending(call=row, attempts=tuple(run.rows), decision=decision)
+    return Ending(
+        call=row, attempts=tuple(run.rows), decision=decision, refusal=refusal(run, declined)
+    )
+
+
+def refusal(run: Run, declined: Declined | None) -> Refusal | None:
+    """The budget that had no room when the plan was made. One that filled up later has recorded
+    its refusal itself."""
+    if not isinstance(declined, OverBudget) or declined is run.refusal:
+        return None
+    window = run.windows.get(declined.budget)
+    return Refusal(window=window, needed_nano=declined.needed_nano) if window else None
 
 
 def status(run: Run, declined: Declined | None) -> Status:

@@ -12,6 +12,7 @@ from ..providers.prices import Rates, cost
 from ..providers.tokens import estimate_tokens, input_expected
 from ..providers.types import Call, Completion, EmbedCall, Embedding, Usage
 from .asks import Wish
+from .budgets import Window
 from .errors import Declined
 from .ledger.records import AttemptRow, Phase
 from .outcomes import Attempted, CostKind
@@ -80,6 +81,7 @@ class Run:
     phase: Phase = "queue"
     plan: Plan | None = None
     rooms: Mapping[str, Room] = field(default_factory=dict[str, Room])
+    windows: Mapping[str, Window] = field(default_factory=dict[str, Window])
     trying: Trying | None = None
     rows: list[AttemptRow] = field(default_factory=list[AttemptRow])
     attempts: list[Attempted] = field(default_factory=list[Attempted])
