@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 from . import errors
@@ -82,8 +83,9 @@ class Answer:
         self.decoded(lambda: self.events(framing.feed(data)))
 
     def finish(self, framing: Framing) -> None:
-        """The body is over; was the answer?"""
-        self.decoded(lambda: self.events(framing.close()))
+        """The body is over; was the answer? Half an event at its end says that it was not."""
+        with suppress(errors.Garbled):
+            self.decoded(lambda: self.events(framing.close()))
         self.ended = True
         if not self.reader.progress.complete:
             raise errors.Interrupted(

@@ -110,10 +110,13 @@ class Assembler:
 
 
 def later(before: Usage | None, now: Usage) -> Usage:
-    """Fields reported now overwrite those reported before; the others stay."""
+    """Fields reported now overwrite those reported before; the others stay. Input only grows: a
+    later report may leave out the cached part of it, or an early one may not know it yet."""
     if before is None:
         return now
     said = {name: getattr(now, name) for name in USAGE_FIELDS}
+    if before.input is not None and now.input is not None:
+        said["input"] = max(before.input, now.input)
     return replace(before, **{name: n for name, n in said.items() if n is not None})
 
 

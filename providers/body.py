@@ -11,7 +11,7 @@ import httpx2
 
 from . import errors
 from .gzip_text import Inflater
-from .translate import Progress, translated
+from .translate import Progress, late, translated
 
 CLOSE_S = 1.0
 REQUEST_IDS = (
@@ -104,8 +104,13 @@ class Reader:
         patience_s = self.limits.idle_s
         if not self.progress.began:
             patience_s = max(self.first_by - time.monotonic(), 0.0)
-        with translated(self.provider, self.progress), anyio.fail_after(patience_s):
-            data = await anext(self.raw, b"")
+        data = b""
+        # Not fail_after: this is done for every piece, and the bare scope costs less.
+        with anyio.CancelScope(deadline=anyio.current_time() + patience_s) as scope:
+            with translated(self.provider, self.progress):
+                data = await anext(self.raw, b"")
+        if scope.cancelled_caught:
+            raise late(self.provider, self.progress)
         self.progress.began = self.progress.began or bool(data)
         return data
 

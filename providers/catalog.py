@@ -118,7 +118,8 @@ def provider(name: str, row: Mapping[str, Any]) -> Provider:
 
 def located(row: Provider, value: str) -> Provider:
     """The row at the address a user's variable names. `host:port` and `http://host` are filled up
-    from the row's own address; 0.0.0.0, which a server may listen on, is reached as 127.0.0.1."""
+    from the row's own address; 0.0.0.0, which a server may listen on, is reached as 127.0.0.1.
+    Raises ValueError for a port that is none."""
     own = urlsplit(row.base_url)
     given = urlsplit(value.strip() if "://" in value else f"//{value.strip()}")
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(given.hostname or "", given.hostname or "")

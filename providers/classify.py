@@ -38,6 +38,7 @@ MODEL = frozenset(
         "model_decommissioned",
         "model_not_available",
         "model_not_found",
+        "unknown_model",
     }
 )
 # The model called a tool wrongly: another try may go well.
@@ -59,7 +60,9 @@ STATUS_OF_TYPE = {
 }
 
 LONG_WORDS = re.compile(
-    r"prompt (is )?too long|context (length|window|size)|maximum context|Request too large", re.I
+    r"prompt (is )?too long|context (length|limit|window|size)|maximum (context|input length)"
+    r"|Request too large",
+    re.I,
 )
 MODEL_WORDS = re.compile(r"^(model not exist|unknown model|invalid model)\b", re.I)
 MARKUP = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)

@@ -212,7 +212,9 @@ class Http:
 
     async def nearby(self) -> Transport:
         if self.near is None:
-            self.near = Transport(on_this_machine(self.trusted))
+            # The default authorities load only when somebody speaks TLS to this machine.
+            own = await anyio.to_thread.run_sync(tls, self.ca_file) if self.ca_file else None
+            self.near = self.near or Transport(on_this_machine(self.trusted), context=own)
         return self.near
 
     async def outside(self) -> Transport:

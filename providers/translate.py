@@ -53,7 +53,7 @@ def translated(provider: str, progress: Progress) -> Generator[None]:
         raise unconnected(provider, error) from None
     except WRONG_ADDRESS:
         raise errors.Misdirected(provider, "its base_url is not valid") from None
-    except httpcore2.LocalProtocolError:
+    except (httpcore2.LocalProtocolError, UnicodeEncodeError):
         raise errors.Misdirected(provider, "one of its headers is not valid") from None
     except TIMED_OUT:
         raise late(provider, progress) from None

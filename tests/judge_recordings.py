@@ -29,10 +29,11 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from roundhouse_mcp.providers import errors
 from roundhouse_mcp.providers.assemble import Assembler
 from roundhouse_mcp.providers.catalog import Provider, shipped
-from roundhouse_mcp.providers.classify import cleaned
+from roundhouse_mcp.providers.classify import WAITABLE, cleaned
 from roundhouse_mcp.providers.errors import UpstreamError
 from roundhouse_mcp.providers.http import Http, Limits
 from roundhouse_mcp.providers.types import Call, EmbedCall, Embedding, Message, Usage
+from roundhouse_mcp.providers.waits import LONGEST_S, SHORTEST_S
 
 FAULTS = Path(__file__).with_name("recording_faults.toml")
 LIMITS = Limits(first_byte_s=20, idle_s=20)
@@ -207,10 +208,21 @@ def error_differences(want: Mapping[str, Any], got: Heard) -> Iterator[str]:
     if type(error) not in kinds:
         yield f"class: expected {want['cls']}, got {error.kind}"
     yield from differ("status", want["status"], error.status)
-    if want["message"]:
-        yield from differ("message", cleaned(want["message"]), error.detail)
-    if want["retry_after"] is not None and isinstance(error, errors.Throttled | errors.Faulted):
-        yield from differ("retry_after", max(float(want["retry_after"]), 0.5), error.retry_after_s)
+    message = want["message"]
+    if isinstance(message, str) and message and not message.lstrip().startswith("<"):
+        yield from differ("message", cleaned(message), error.detail)
+    wait = waits(want["retry_after"])
+    if wait is not None and error.status in WAITABLE:
+        yield from differ("retry_after", wait, error.retry_after_s)
+
+
+def waits(said: str | None) -> float | None:
+    """Seconds as we keep them; None for what is not said, no number, or no wait."""
+    try:
+        seconds = float(said or 0)
+    except ValueError:
+        return None
+    return min(max(seconds, SHORTEST_S), LONGEST_S) if seconds > 0 else None
 
 
 def embedding_differences(want: Mapping[str, Any], got: Heard) -> Iterator[str]:
@@ -225,7 +237,9 @@ def embedding_differences(want: Mapping[str, Any], got: Heard) -> Iterator[str]:
     yield from differ("first numbers", True, near)
     # Texts that were read are never zero tokens: that is a program that does not count.
     used: Mapping[str, Any] = want.get("usage") or {}
-    yield from differ("input tokens", used.get("input") or None, found.usage.input)
+    yield from differ(
+        "input tokens", used.get("input") or used.get("total") or None, found.usage.input
+    )
 
 
 def first_floats(text: str) -> tuple[float, ...]:
