@@ -123,7 +123,7 @@ def on_offer(desk: Desk, wish: Wish, demand: Demand, client: Client) -> list[Off
 
 def named_models(desk: Desk, wish: Wish) -> list[str]:
     """What the caller named, if anything. Raises NotFound for a provider there is not."""
-    if wish.provider is None:
+    if not wish.provider:
         return [wish.model] if wish.model else []
     provider = desk.registry.named(wish.provider).provider.name
     if not wish.model:

@@ -47,6 +47,8 @@ def span(desk: Desk, period: str, since: str | None, until: str | None) -> Span:
     else:
         start, _ = budgets.window(CALENDAR[period], now, desk.settings.timezone)
         first = int(start // HOUR_S)
+    if first >= last:
+        raise BadRequest(f"until lies before {PERIOD_WORDS[period]}", next_step="Give since too.")
     return Span(first=first, last=last, words=PERIOD_WORDS[period])
 
 
@@ -126,7 +128,7 @@ def cost_table(said: Mapping[str, Any], group_by: Sequence[str]) -> str:
     if total["unpriced_calls"]:
         lines.append(f"{total['unpriced_calls']} calls have no known price and are not in the sum")
     for group in said["groups"]:
-        name = " ".join(str(group[key] or "-") for key in group_by)
+        name = " ".join(str(group[key]) for key in group_by if group[key]) or "(refused)"
         lines.append(f"{name}: {group['calls']} calls, ${group['cost_usd']:.6f}")
     if said.get("more_groups"):
         lines.append(f"and {said['more_groups']} more groups (raise limit)")

@@ -17,6 +17,7 @@ from .reasons import Reason
 from .settings import Privacy
 
 SMALLEST_CAP = 256
+LARGEST_CAP = 10_000_000  # more than any model writes; what it may cost fits the ledger's integers
 CEILING = Rates(  # what an unknown price is held and charged at, where the user allows that
     input=75_000_000_000,
     output=300_000_000_000,
@@ -185,7 +186,9 @@ def too_small(offer: Offer, demand: Demand, snapshot: Snapshot) -> Excluded | No
     needed = demand.input_expected + (demand.cap or 0)
     if context is None or needed <= context:
         return None
-    return excluded(offer, "context", f"about {needed:,} tokens, its context holds {context:,}")
+    return excluded(
+        offer, "context", f"needs about {needed:,} tokens, its context holds {context:,}"
+    )
 
 
 def blocked(offer: Offer, demand: Demand, snapshot: Snapshot) -> Excluded | None:
@@ -216,8 +219,7 @@ def cap_for(offer: Offer, demand: Demand) -> int:
     if "embeddings" in demand.needs:
         return 0
     wanted = demand.cap or offer.max_tokens
-    limit = offer.facts.max_output
-    return min(wanted, limit) if limit else wanted
+    return min(wanted, offer.facts.max_output or LARGEST_CAP)
 
 
 def affordable_cap(rates: Rates, demand: Demand, cap: int, room_nano: int) -> int:
@@ -238,7 +240,7 @@ def priced(offer: Offer, demand: Demand, snapshot: Snapshot) -> Candidate | Excl
         if not offer.windows and demand.max_cost_nano is None:
             return Candidate(offer=offer, max_tokens=cap, bound_nano=None, expected_nano=None)
         if not demand.allow_unpriced:
-            return excluded(offer, "unpriced", "its price is not known and a limit applies")
+            return excluded(offer, "unpriced", "has no known price, and a limit applies")
         rates = CEILING
     worst = bound(rates, demand.input_bound, cap)
     usage = Usage(input=demand.input_expected, output=min(cap, demand.expected_output))

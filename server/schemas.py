@@ -3,15 +3,30 @@
 `jsonschema` is loaded at first use: it costs 30 ms, and most servers never see a schema.
 """
 
+from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from ..providers.types import Schema
 from .errors import BadRequest
 
 
 def check(schema: Schema) -> None:
-    """Raises BadRequest for what is no JSON Schema of an object, saying where it is wrong."""
+    """Raises BadRequest for what is no JSON Schema of an object, saying where it is wrong, and for
+    one that points elsewhere: nothing is fetched for a caller."""
+    try:
+        check_shape(schema)
+        far = next(references(schema), None)
+    except RecursionError:
+        raise BadRequest("output_schema nests too deep") from None
+    if far is not None:
+        raise BadRequest(
+            f"output_schema refers to {far[:80]!r}; addresses are not fetched",
+            next_step="Put it under $defs and refer to it as #/$defs/NAME.",
+        )
+
+
+def check_shape(schema: Schema) -> None:
     if schema.get("type") not in (None, "object"):
         raise BadRequest("output_schema must describe an object", next_step="Wrap it in one.")
     library: Any = import_module("jsonschema")
@@ -24,10 +39,28 @@ def check(schema: Schema) -> None:
         ) from None
 
 
+def references(schema: object) -> Iterator[str]:
+    """The references that leave the schema."""
+    if isinstance(schema, Mapping):
+        for key, value in cast("Mapping[str, object]", schema).items():
+            if key in ("$ref", "$dynamicRef") and isinstance(value, str) and value[:1] != "#":
+                yield value
+            yield from references(value)
+    elif isinstance(schema, list):
+        for item in cast("list[object]", schema):
+            yield from references(item)
+
+
 def complaint(schema: Schema, value: object) -> str | None:
     """What is wrong with `value`, or None."""
     library: Any = import_module("jsonschema")
-    error = next(iter(library.Draft202012Validator(dict(schema)).iter_errors(value)), None)
+    referencing: Any = import_module("referencing")
+    # Its own registry fetches what a schema refers to; an empty one does not.
+    validator = library.Draft202012Validator(dict(schema), registry=referencing.Registry())
+    try:
+        error = next(iter(validator.iter_errors(value)), None)
+    except (referencing.exceptions.Unresolvable, RecursionError):
+        return "the answer was not held against the schema, whose references lead nowhere"
     if error is None:
         return None
     return f"the answer does not fit the schema at {error.json_path}"

@@ -41,7 +41,7 @@ def names(task: str) -> tuple[str, ...]:
 def profile(task: str | None, own: Mapping[str, TaskSettings]) -> TaskSettings:
     """What the task asks for. A user's task replaces a shipped one, except that a private task
     stays private. Raises BadRequest for a name nobody knows, with those there are."""
-    if task is None:
+    if not task:
         return TaskSettings()
     shipped = SHIPPED.get(ALIASES.get(task, task))
     mine = next((own[name] for name in names(task) if name in own), None)

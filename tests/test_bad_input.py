@@ -13,6 +13,13 @@ HTML = "<!DOCTYPE html><html><body>" + "<p>Bad Gateway</p>" * 1000 + "</body></h
 KIND = "text/event-stream"
 
 
+def nested(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {}
+    for _ in range(levels):
+        schema = {"properties": {"a": schema}}
+    return schema
+
+
 async def nothing_was_spent(seat: Inside) -> None:
     await seat.desk.ledger.write(lambda db: None)  # what was asked before is written then
     assert not seat.desk.http.mock.seen
@@ -41,8 +48,13 @@ async def nothing_was_spent(seat: Inside) -> None:
         ({"prompt": "Hi", "max_cost_usd": 1e9}, "max_cost_usd must lie between 0 and 1,000,000."),
         ({"prompt": "Hi", "timeout_s": 0}, "timeout_s: Input should be greater than 0."),
         ({"prompt": "Hi", "output_schema": {"type": "wish"}}, "output_schema"),
+        (
+            {"prompt": "Hi", "output_schema": {"properties": {"a": {"$ref": "http://[::1]/"}}}},
+            "output_schema refers to 'http://[::1]/'; addresses are not fetched.",
+        ),
+        ({"prompt": "Hi", "output_schema": nested(100)}, "output_schema nests too deep."),
     ],
-    ids=lambda value: str(value)[:40],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
 async def test_a_call_that_makes_no_sense_is_refused_in_a_sentence(
     tmp_path: Path, arguments: dict[str, Any], sentence: str
@@ -68,7 +80,7 @@ async def test_a_call_that_makes_no_sense_is_refused_in_a_sentence(
         ({"texts": ["x" * 9_000_000]}, "The request has 8.6 MiB, the limit is 8 MiB."),
         ({"texts": ["a"], "query": " "}, "The query is empty."),
     ],
-    ids=lambda value: str(value)[:40],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
 async def test_an_embedding_that_makes_no_sense_is_refused_in_a_sentence(
     tmp_path: Path, arguments: dict[str, Any], sentence: str
@@ -79,6 +91,25 @@ async def test_an_embedding_that_makes_no_sense_is_refused_in_a_sentence(
 
     assert text.startswith(sentence)
     assert "Nothing was sent, no cost." in text
+
+
+@pytest.mark.parametrize("reference", ["#", "#/$defs/nobody"])
+async def test_a_schema_that_leads_nowhere_does_not_cost_the_answer(
+    tmp_path: Path, reference: str
+) -> None:
+    async with seated(tmp_path, scripted("one", "text=%7B%22a%22%3A1%7D")) as seat:
+        said = await seat.said("complete", prompt="Hi", output_schema={"$ref": reference})
+
+    assert said["structured"] == {"a": 1}
+    assert "references lead nowhere" in said["warnings"][0]
+
+
+@pytest.mark.parametrize("most", [10**12, 10**18, 10**30])
+async def test_a_cap_no_model_can_write_is_no_reason_to_fail(tmp_path: Path, most: int) -> None:
+    async with seated(tmp_path, scripted("one", "text=Fine.", price=("75", "75"))) as seat:
+        said = await seat.said("complete", prompt="Hi", max_tokens=most)
+
+    assert said["text"] == "Fine."
 
 
 async def test_a_model_nobody_has_is_said_to_be_unknown(tmp_path: Path) -> None:

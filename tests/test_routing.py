@@ -257,7 +257,7 @@ async def test_what_has_no_price_is_refused_under_a_budget(tmp_path: Path) -> No
         text = await seat.refused("complete", prompt="Hi")
         asked = seat.desk.http.mock.seen
 
-    assert "its price is not known and a limit applies" in text
+    assert "has no known price, and a limit applies" in text
     assert "Nothing was sent, no cost." in text
     assert not asked
 
@@ -473,6 +473,15 @@ async def test_only_what_may_pass_the_next_time_is_said_to_be_retryable(
         text = await seat.refused("complete", prompt="Hi", model="one/m")
 
     assert f"retryable: {'true' if retryable else 'false'}" in text
+
+
+async def test_arguments_left_empty_count_as_not_given(tmp_path: Path) -> None:
+    async with seated(tmp_path, PAIR) as seat:
+        said = await seat.said(
+            "complete", prompt="Hi", provider="", model="", task="", strategy="", system=""
+        )
+
+    assert said["provider"] == "first"
 
 
 async def test_a_model_may_be_named_with_its_provider_twice(tmp_path: Path) -> None:

@@ -266,9 +266,11 @@ async def test_a_refusal_of_dates_names_what_is_wrong(tmp_path: Path) -> None:
     async with seated(tmp_path, ONE) as seat:
         no_date = await seat.refused("cost_report", since="yesterday")
         backwards = await seat.refused("cost_report", since="2026-11-02", until="2026-11-01")
+        past = await seat.refused("cost_report", until="2020-01-01")
 
     assert no_date.startswith("Since 'yesterday' is no ISO date or time.")
     assert backwards.startswith("Since lies after until.")
+    assert past.startswith("Until lies before today. Give since too.")
 
 
 async def test_health_says_what_is_up_and_what_is_not(tmp_path: Path) -> None:
