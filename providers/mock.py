@@ -8,7 +8,8 @@ limits as every other row. The script is the URL's query:
 `text` is the answer (default: an echo of the last user message); `delay_ms` waits before every
 word; `status` fails the first `times` requests (default: all of them) and then answers;
 `retry_after_s` goes out with such failures; `cut_after` breaks the stream after that many words;
-`hang` never answers; `tool` names a tool to call with `arguments` (JSON text).
+`hang` never answers; `tool` names a tool to call with `arguments` (JSON text); `model` is the name
+it claims to have answered with.
 """
 
 import hashlib
@@ -38,6 +39,7 @@ class Script:
     hang: bool = False
     tool: str | None = None
     arguments: str = "{}"
+    model: str | None = None
 
 
 def script(query: Mapping[str, str]) -> Script:
@@ -97,7 +99,7 @@ class Answer(httpx2.AsyncByteStream):
 
     def __init__(self, script: Script, body: Mapping[str, Any]) -> None:
         self.script = script
-        self.model = str(body["model"])
+        self.model = script.model or str(body["model"])
         self.prompt = json.dumps(body["messages"])
         self.text = script.text
         if self.text is None:

@@ -38,12 +38,21 @@ def finished(run: Run) -> Outcome:
         raise Declined("the call was cancelled", retryable=True, nothing_sent=not run.attempts)
     completion = run.completion
     structured, complaint = fitted(run, completion)
-    warnings = (*run.warnings, *([complaint] if complaint else []))
+    warnings = (*run.warnings, *filter(None, (complaint, impostor(run, completion))))
     return replace(
         outcome(run, completion),
         structured=structured,
         warnings=warnings,
     )
+
+
+def impostor(run: Run, completion: Completion) -> str | None:
+    """Local servers answer with whatever they have loaded. A version of the model's own name
+    (`gpt-5` answered by `gpt-5-2026-01-01`) is the same model."""
+    asked, said = run.attempts[-1].model.lower(), (completion.model or "").lower()
+    if not said or asked.rpartition("/")[2] in said or said.rpartition("/")[2] in asked:
+        return None
+    return f"asked for {run.attempts[-1].model}, answered by {completion.model}"
 
 
 def outcome(run: Run, completion: Completion) -> Outcome:

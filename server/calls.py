@@ -15,7 +15,7 @@ from ..providers.assemble import Assembler
 from ..providers.errors import TimedOut, UpstreamError
 from ..providers.http import Limits
 from ..providers.types import Call, EmbedCall, Embedding
-from . import answers, books, retries, rows, telling
+from . import answers, books, presence, retries, rows, telling
 from .asks import Ask, EmbedAsk, Size, Wish
 from .desk import Client, Desk
 from .errors import DeadlineExceeded, Declined, LedgerUnavailable, NotFound, OverBudget
@@ -96,6 +96,7 @@ class Calls:
             begun=self.desk.monotonic(),
             capped=capped,
         )
+        presence.meet(self.desk, client)
         self.shelf.put(run)
         group.start_soon(self.carry_out, run)
         return run

@@ -87,6 +87,7 @@ class Desk:
     monotonic: Callable[[], float] = time.monotonic
     draw: Callable[[], float] = random.random
     group: TaskGroup | None = None
+    met: Client | None = None
     queues: dict[str, Queue] = field(default_factory=dict[str, Queue])
 
     @cached_property

@@ -9,7 +9,7 @@ import anyio
 
 from . import books, budgets
 from .budgets import Window
-from .desk import Desk
+from .desk import Client, Desk
 from .ledger import records, servers
 from .ledger.servers import ServerRow
 
@@ -51,6 +51,13 @@ async def show_progress(desk: Desk) -> None:
         ]
         if running and await desk.ledger.read(servers.watching, desk.clock()):
             desk.ledger.write_or_drop(records.beat_many, running, desk.clock())
+
+
+def meet(desk: Desk, client: Client) -> None:
+    """Notes who speaks to this server, once known."""
+    if desk.met != client:
+        desk.met = client
+        desk.ledger.write_soon(servers.name_client, desk.server_id, client.name, client.version)
 
 
 def end(desk: Desk) -> None:

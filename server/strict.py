@@ -1,5 +1,6 @@
 """MCP tools that refuse unknown arguments, carry short schemas and say errors in our own words."""
 
+from inspect import cleandoc
 from typing import Any, cast
 
 from mcp.server.mcpserver import Context
@@ -50,6 +51,7 @@ class StrictTool(Tool):
     @classmethod
     def from_function(cls, *args: Any, **kwargs: Any) -> "StrictTool":
         tool = super().from_function(*args, **kwargs)
+        tool.description = cleandoc(tool.description)
         tool.parameters = lean(tool.parameters) | {"additionalProperties": False}
         tool.fn_metadata.output_schema = lean(tool.fn_metadata.output_schema)
         assert isinstance(tool, StrictTool)

@@ -37,5 +37,10 @@ def line(run: Run) -> str:
     if not run.text:
         thinking = run.assembler is not None and bool(run.assembler.reasoning)
         return f"{name}: {'thinking' if thinking else 'waiting for the first word'}"
-    tail = " ".join(run.text[-TAIL:].split())
-    return f"{name}: {len(run.text)} characters … {tail}"
+    text = run.text
+    return f"{name}: {len(text)} characters … {plain(text[-TAIL:])}"
+
+
+def plain(text: str) -> str:
+    """One line without control characters: clients print it in terminals."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -28,3 +28,39 @@ async def test_a_call_refused_when_it_was_planned_shows_among_the_budgets_events
 
     assert [(e["budget"], e["kind"]) for e in events] == [("global/total", "refused")]
     assert events[0]["amount_nano"] > 1_000
+
+
+async def test_the_client_is_named_by_what_it_calls_itself(tmp_path: Path) -> None:
+    async with seated(tmp_path, scripted("one")) as seat:
+        await seat.said("complete", prompt="Hi", model="one/m")
+
+        shown = seat.rows("SELECT client, client_version FROM servers")
+        calls = seat.rows("SELECT client FROM calls")
+
+    assert shown[0]["client"] == calls[0]["client"] == "mcp"
+    assert shown[0]["client_version"]
+
+
+async def test_progress_carries_no_control_characters(tmp_path: Path) -> None:
+    words = "a%20%1b]0;owned%07%20b%20" * 20
+    heard: list[str] = []
+
+    async def report(progress: float, total: float | None, message: str | None) -> None:
+        heard.append(message or "")
+
+    async with seated(tmp_path, scripted("one", f"text={words}&delay_ms=30")) as seat:
+        await seat.client.call_tool(
+            "complete", {"prompt": "Hi", "model": "one/m"}, progress_callback=report
+        )
+
+    assert any("owned" in message for message in heard)
+    assert all(message.isprintable() for message in heard)
+
+
+async def test_an_answer_from_another_model_than_the_one_asked_for_is_pointed_out(
+    tmp_path: Path,
+) -> None:
+    async with seated(tmp_path, scripted("one", "model=tiny")) as seat:
+        said = await seat.said("complete", prompt="Hi", model="one/m")
+
+    assert said["warnings"] == ["asked for m, answered by tiny"]

@@ -51,6 +51,14 @@ def register_server(db: Connection, row: ServerRow) -> None:
     db.execute(REGISTER, server_values(row))
 
 
+def name_client(db: Connection, server_id: str, client: str, version: str | None) -> None:
+    """Who speaks to a server is known with its first request, not when it starts."""
+    db.execute(
+        "UPDATE servers SET client = ?, client_version = ? WHERE id = ?",
+        (client, version, server_id),
+    )
+
+
 def beat_server(db: Connection, server_id: str, now: float) -> None:
     db.execute("UPDATE servers SET beat = ? WHERE id = ?", (now, server_id))
 

@@ -24,15 +24,17 @@ def compact(value: Any) -> str:
 
 
 @pytest.fixture
-async def tools(tmp_path: Path) -> list[dict[str, Any]]:
+async def answer(tmp_path: Path) -> dict[str, Any]:
+    """The whole result of tools/list, as it goes over the wire."""
     server, desk = build(Home(tmp_path), environ={})
     async with lifetime(desk), Client(server) as client:
         listed = await client.list_tools()
-    desk.ledger.close()
-    return [
-        tool.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
-        for tool in listed.tools
-    ]
+    return listed.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
+
+
+@pytest.fixture
+def tools(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    return answer["tools"]
 
 
 def visible(tools: list[dict[str, Any]]) -> int:
@@ -51,21 +53,23 @@ async def test_the_tools_are_the_contract(tools: list[dict[str, Any]]) -> None:
 
 
 async def test_the_tools_are_short_enough_to_be_paid_for_in_every_session(
-    tools: list[dict[str, Any]],
+    answer: dict[str, Any], tools: list[dict[str, Any]]
 ) -> None:
     assert visible(tools) < MODEL_VISIBLE_BYTES
-    assert len(compact({"tools": tools}).encode()) < LIST_BYTES
+    assert len(compact(answer).encode()) < LIST_BYTES
     assert len(INSTRUCTIONS) <= INSTRUCTION_CHARS
 
 
-async def test_the_readme_states_the_sizes_as_they_are(tools: list[dict[str, Any]]) -> None:
+async def test_the_readme_states_the_sizes_as_they_are(
+    answer: dict[str, Any], tools: list[dict[str, Any]]
+) -> None:
     text = README.read_text(encoding="utf-8")
     stated = [
         int(re.sub(r"\D", "", found))
         for found in re.findall(r"<!-- (?:sizes|list) -->([\d,]+)<", text)
     ]
 
-    assert stated == [visible(tools), len(compact({"tools": tools}).encode())]
+    assert stated == [visible(tools), len(compact(answer).encode())]
 
 
 async def test_every_argument_is_described_or_plain(tools: list[dict[str, Any]]) -> None:
