@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 from seats import Era, Inside, budget, chain, scripted, seated, served, settled
-from upstream import Request, Send, in_turn, silence, spoken, upstream
+from upstream import Request, Send, answer, event, head, in_turn, silence, spoken, upstream
 
 from roundhouse_mcp.server import telling
 
@@ -202,6 +202,85 @@ async def test_a_stream_that_breaks_is_tried_again_and_texts_are_never_stitched(
     assert attempts[0]["cost_kind"] == "estimated"
     assert attempts[0]["cost_nano"] > 0
     assert sum(row["cost_nano"] for row in attempts) == spent
+
+
+async def test_an_answer_that_breaks_after_part_of_it_was_read_is_not_replaced(
+    tmp_path: Path,
+) -> None:
+    pause = anyio.Event()
+
+    async def broken(request: Request, send: Send) -> None:
+        await send(head(200, {"content-type": "text/event-stream"}))
+        await send(event({"content": "Part one, "}))
+        await pause.wait()
+
+    async with upstream(broken) as bad, upstream(spoken("Another answer.")) as good:
+        config = (chain("bad", "good"), served("bad", bad.url), served("good", good.url))
+        async with seated(tmp_path, *config, budget("10")) as seat:
+            first = await seat.said("complete", prompt="Hi", timeout_s=0.5)
+            pause.set()
+            text = await seat.refused("complete", call_id=first["call_id"], offset=10)
+            left = await nothing_is_left(seat)
+
+    assert first["text"] == "Part one, "
+    assert "bad/m interrupted" in text
+    assert good.posts == []
+    assert left
+
+
+async def test_a_call_cancelled_while_it_waits_to_try_again_settles(tmp_path: Path) -> None:
+    told = anyio.Event()
+    slow_down = answer('{"error":{"message":"slow down"}}', status=429, retry_after="4")
+
+    async def busy(request: Request, send: Send) -> None:
+        await slow_down(request, send)
+        told.set()
+
+    async with upstream(busy) as server:
+        config = (served("one", server.url), budget("10"))
+        async with seated(tmp_path, *config) as seat:
+            with anyio.fail_after(5):
+                async with anyio.create_task_group() as group:
+                    group.start_soon(seat.client.call_tool, "complete", {"prompt": "Hi"})
+                    await told.wait()
+                    await settled(tmp_path, "SELECT * FROM inflight WHERE phase = 'retry'")
+                    group.cancel_scope.cancel()
+            call = (await finished_calls(seat))[0]
+            left = await nothing_is_left(seat)
+
+    assert (call["status"], call["attempts"], call["cost_nano"]) == ("cancelled", 1, 0)
+    assert left
+
+
+async def test_a_deadline_while_waiting_to_try_again_names_what_was_tried(tmp_path: Path) -> None:
+    busy = answer('{"error":{"message":"slow down"}}', status=429, retry_after="1")
+    async with upstream(busy) as server, seated(tmp_path, served("one", server.url)) as seat:
+        text = await seat.refused("complete", prompt="Hi", timeout_s=1.01)
+
+    assert "slow down" in text
+    assert "- one/m throttled 429" in text
+
+
+async def test_many_calls_at_once_never_spend_more_than_the_budget(tmp_path: Path) -> None:
+    costs_a_cent = scripted("one", "delay_ms=5&text=a%20b%20c", price=("0", "100"))
+    ended: list[bool] = []
+    async with seated(tmp_path, costs_a_cent, budget("0.05")) as seat:
+
+        async def ask(n: int) -> None:
+            result = await seat.call("complete", prompt=f"{n}", model="one/m", max_tokens=100)
+            ended.append(not result.is_error)
+
+        async with anyio.create_task_group() as group:
+            for n in range(12):
+                group.start_soon(ask, n)
+        window = seat.rows("SELECT spent_nano, reserved_nano, limit_nano FROM budget_windows")[0]
+        answered = seat.rows("SELECT * FROM calls WHERE status = 'ok'")
+        spent = seat.rows("SELECT sum(cost_nano) AS nano FROM attempts")[0]["nano"]
+
+    assert len(ended) == 12
+    assert 5 <= ended.count(True) == len(answered)
+    assert window["spent_nano"] == spent <= window["limit_nano"]
+    assert window["reserved_nano"] == 0
 
 
 async def test_waiting_is_told_before_the_first_word(tmp_path: Path) -> None:
