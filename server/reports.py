@@ -250,8 +250,8 @@ async def unload(desk: Desk, model: str, provider: str | None, *, force: bool) -
     users = [run for run in desk.calls.shelf.running() if run.uses(row.provider.name, name)]
     if users and not force:
         raise BadRequest(
-            f"{len(users)} calls still use {row.provider.name}/{name}",
-            next_step="Wait for them, or pass force=true to cancel them.",
+            f"{row.provider.name}/{name} is still in use (calls running: {len(users)})",
+            next_step="Wait until it is free, or pass force=true to cancel them.",
         )
     for run in users:
         await desk.calls.stop(run)

@@ -304,6 +304,27 @@ async def test_nothing_is_unloaded_where_nothing_of_ours_is_loaded(tmp_path: Pat
     assert "code: not_found" in unknown
 
 
+async def test_a_model_in_use_is_unloaded_only_by_force(tmp_path: Path) -> None:
+    said = anyio.Event()
+    async with upstream(spoken("So far ", "never", said=said, pause=anyio.Event())) as server:
+        config = served("here", server.url, more="local = true")
+        async with seated(tmp_path, config) as seat:
+            with anyio.fail_after(5):
+                async with anyio.create_task_group() as group:
+                    group.start_soon(partial(seat.call, "complete", prompt="Hi"))
+                    await said.wait()
+                    in_use = await seat.refused("unload_model", model="here/m")
+                    forced = await seat.said("unload_model", model="here/m", force=True)
+                    await server.gone.wait()
+            again = await seat.said("unload_model", model="here/m")
+            calls = seat.rows("SELECT status FROM calls")
+
+    assert in_use.startswith("here/m is still in use (calls running: 1). Wait until")
+    assert forced["unloaded"] is again["unloaded"] is False
+    assert forced["detail"]
+    assert calls == [{"status": "cancelled"}]
+
+
 async def test_an_answer_can_be_read_again_from_any_place(tmp_path: Path) -> None:
     async with seated(tmp_path, ONE) as seat:
         first = await seat.said("complete", prompt="How is it?")
@@ -355,6 +376,30 @@ async def test_a_provider_is_asked_no_more_at_once_than_its_row_allows(tmp_path:
 
     assert len(most) == 6
     assert max(most) <= 2
+
+
+async def test_what_the_configuration_says_of_a_provider_reaches_it(tmp_path: Path) -> None:
+    aliases = '[routing.aliases]\nfast = "one/m"\n'
+    defaults = "defaults = { max_tokens = 77, temperature = 0.5 }"
+    async with upstream(spoken("Fine.")) as server:
+        config = served("one", server.url, more=defaults)
+        async with seated(tmp_path, aliases, config, scripted("other")) as seat:
+            await seat.said("complete", prompt="Hi", model="fast")
+            await seat.said("complete", prompt="Hi", model="fast", max_tokens=5, temperature=0)
+    first, second = (request.json for request in server.posts)
+
+    assert (first["model"], first["max_tokens"], first["temperature"]) == ("m", 77, 0.5)
+    assert (second["max_tokens"], second["temperature"]) == (5, 0)
+
+
+async def test_a_budget_that_runs_low_is_told_once_with_the_answer(tmp_path: Path) -> None:
+    config = scripted("one", "text=Fine.", price=("0", "1000"))
+    async with seated(tmp_path, config, budget("1.00")) as seat:
+        first = await seat.said("complete", prompt="Hi", max_tokens=850)
+        second = await seat.said("complete", prompt="Hi", max_tokens=850)
+
+    assert "budget global/total" in first["warnings"][0]
+    assert "warnings" not in second
 
 
 async def test_results_are_json_without_surprises(tmp_path: Path) -> None:
