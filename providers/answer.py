@@ -32,6 +32,7 @@ class Answer:
         self.ready: deque[Chunk] = deque()
         self.failure: errors.UpstreamError | None = None
         self.ended = False
+        self.heard = False
 
     def __aiter__(self) -> Self:
         return self
@@ -102,6 +103,7 @@ class Answer:
             if chunk.ended and self.reader.progress.complete:
                 self.ended = True
             self.ready.append(chunk)
+            self.heard = True
 
     def decoded(self, read: Callable[[], T]) -> T:
         return decoded(self.provider, read, request_id=self.request_id)
@@ -112,6 +114,8 @@ class Answer:
             self.ended = True
             return
         error.request_id = error.request_id or self.request_id
+        if self.heard and error.billing == "none":
+            error.billing = "observed"
         self.failure = error
 
 

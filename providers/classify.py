@@ -117,7 +117,9 @@ def from_body(provider: str, body: object, *, name: str = "") -> UpstreamError:
         body=str(body),
         wait=wait_in({}, body, now=0.0) if status in WAITABLE else None,
     )
-    found.began = True
+    if isinstance(found, errors.Faulted):
+        # The work had begun, and may be billed.
+        found.billing = "observed"
     return found
 
 

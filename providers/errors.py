@@ -31,15 +31,15 @@ class UpstreamError(Exception):
     `retry_same`: one more try at the same provider may help. `fall_back`: another provider may.
     `billing`: what the attempt is charged: nothing, the whole reservation, or what was observed.
     `detail` is one cleaned, bounded line; `body` is the provider's own answer, bounded; neither
-    is redacted here (the server does that at one choke point). `began`: the answer had begun, so
-    what was observed is owed although the class alone says nothing is.
+    is redacted here (the server does that at one choke point). `billing` of an error reported
+    inside an answer that had begun is `observed`, whatever its class says.
     """
 
     circuit: ClassVar[CircuitEffect] = "neutral"
     hold: ClassVar[str | None] = None
     retry_same: ClassVar[bool] = False
     fall_back: ClassVar[bool] = True
-    billing: ClassVar[Billing] = "none"
+    billing: Billing = "none"
 
     def __init__(
         self,
@@ -62,7 +62,6 @@ class UpstreamError(Exception):
         self.body = body
         self.request_id = request_id
         self.model_specific = model_specific
-        self.began = False
 
     @property
     def kind(self) -> str:

@@ -198,17 +198,19 @@ def test_a_wait_counts_only_where_waiting_helps(status: int, want: float | None)
 
 
 @pytest.mark.parametrize(
-    ("body", "kind", "status"),
+    ("body", "kind", "status", "billing"),
     [
-        ({"error": {"type": "overloaded_error", "message": "x"}}, "faulted", 529),
-        ({"error": {"type": "invalid_request_error", "message": "x"}}, "refused", 400),
-        ({"error": {"code": 502, "message": "x"}}, "faulted", 502),
-        ({"error": {"code": "insufficient_quota", "message": "x"}}, "exhausted", 429),
-        ({"error": "it broke"}, "faulted", 500),
-        ("not even an object", "faulted", 500),
+        ({"error": {"type": "overloaded_error", "message": "x"}}, "faulted", 529, "observed"),
+        ({"error": {"type": "invalid_request_error", "message": "x"}}, "refused", 400, "none"),
+        ({"error": {"code": 502, "message": "x"}}, "faulted", 502, "observed"),
+        ({"error": {"code": "insufficient_quota", "message": "x"}}, "exhausted", 429, "none"),
+        ({"error": "it broke"}, "faulted", 500, "observed"),
+        ("not even an object", "faulted", 500, "observed"),
     ],
 )
-def test_an_error_inside_an_answer_is_known_by_its_type(body: Any, kind: str, status: int) -> None:
+def test_an_error_inside_an_answer_is_known_by_its_type(
+    body: Any, kind: str, status: int, billing: str
+) -> None:
     found = from_body("p", body)
 
-    assert (found.kind, found.status, found.began) == (kind, status, True)
+    assert (found.kind, found.status, found.billing) == (kind, status, billing)

@@ -243,7 +243,7 @@ async def test_silence_has_an_end(script: Script, kind: str) -> None:
 
 
 async def test_what_was_heard_before_a_failure_is_delivered_first() -> None:
-    said = event({"content": "half"}) + b'data: {"error":{"type":"overloaded_error"}}\n\n'
+    said = event({"content": "half"}) + b'data: {"error":{"type":"rate_limit_error"}}\n\n'
     heard: list[Chunk] = []
 
     async def listen(row: Provider, http: Http) -> None:
@@ -252,10 +252,12 @@ async def test_what_was_heard_before_a_failure_is_delivered_first() -> None:
                 heard.append(chunk)  # noqa: PERF401 (the failure comes in between)
 
     async with upstream(answer(said.decode(), kind=STREAM)) as server, Http() as http:
-        with pytest.raises(errors.Faulted):
+        with pytest.raises(errors.Throttled) as caught:
             await listen(at(server.url), http)
 
     assert [chunk.text for chunk in heard] == ["half"]
+    assert caught.value.billing == "observed"
+    assert errors.Throttled.billing == "none"
 
 
 async def test_a_bomb_is_stopped_at_the_limit() -> None:

@@ -128,7 +128,7 @@ def test_an_error_in_place_of_an_answer_is_raised(wire: str, name: str) -> None:
         chat_wire(wire).decode({"model": name, **error}, provider="p")
 
     assert (failed.value.kind, failed.value.detail) == ("faulted", "Overloaded")
-    assert failed.value.began
+    assert failed.value.billing == "observed"
 
 
 def test_surrogate_halves_in_separate_pieces_are_joined() -> None:
