@@ -116,9 +116,11 @@ def price_words(cost_nano: int | None) -> str:
     return "cost unknown" if cost_nano is None else dollars(cost_nano)
 
 
-def completed(outcome: Outcome, *, full: bool, text: str | None = None) -> CallToolResult:
-    """A completion. `text` replaces the answer's text when a page of it is shown."""
-    shown = outcome.text if text is None else text
+def completed(
+    outcome: Outcome, *, full: bool, offset: int = 0, limit: int | None = None
+) -> CallToolResult:
+    """A completion, its text from `offset` on, at most `limit` characters of it."""
+    shown, warnings = page(outcome, offset, limit)
     said: dict[str, Any] = {
         "text": shown,
         "finish_reason": outcome.finish_reason,
@@ -133,8 +135,8 @@ def completed(outcome: Outcome, *, full: bool, text: str | None = None) -> CallT
         extras["structured"] = outcome.structured
     if outcome.tool_calls:
         extras["tool_calls"] = [tool_call_of(call) for call in outcome.tool_calls]
-    if outcome.warnings:
-        extras["warnings"] = list(outcome.warnings)
+    if warnings:
+        extras["warnings"] = warnings
     if full or len(outcome.attempts) > 1:
         extras["attempts"] = [attempt_of(a) for a in outcome.attempts]
     if full:
@@ -142,6 +144,19 @@ def completed(outcome: Outcome, *, full: bool, text: str | None = None) -> CallT
         extras |= {"reasoning": outcome.reasoning} if outcome.reasoning else {}
         extras |= {"raw_usage": dict(outcome.raw_usage)} if outcome.raw_usage else {}
     return result(said | extras, shown, caption(outcome, extras))
+
+
+def page(outcome: Outcome, offset: int, limit: int | None) -> tuple[str, list[str]]:
+    """What is shown of the text, and the warnings: one more if there is text after it."""
+    text, warnings = outcome.text[offset:], list(outcome.warnings)
+    if limit is None or len(text) <= limit:
+        return text, warnings
+    end = offset + limit
+    warnings.append(
+        f"{end} of {len(outcome.text)} characters are shown (limits.max_result_chars); read on "
+        f"with complete(call_id={outcome.call_id!r}, offset={end})."
+    )
+    return text[:limit], warnings
 
 
 def caption(outcome: Outcome, extras: Mapping[str, Any]) -> str:

@@ -98,7 +98,6 @@ class Run:
     declined: Declined | None = None
     crash: Exception | None = None
     recorded: bool = False
-    shown: bool = False
     ended: float | None = None
 
     @property

@@ -111,12 +111,11 @@ class Tools:
         """
 
         async def answer() -> CallToolResult:
-            report = ctx.report_progress
+            report, full = ctx.report_progress, detail != "concise"
+            most = self.desk.settings.limits.max_result_chars
             if call_id is not None:
                 outcome = await self.desk.calls.read_on(call_id, timeout_s, report)
-                return results.completed(
-                    outcome, full=detail != "concise", text=outcome.text[offset:]
-                )
+                return results.completed(outcome, full=full, offset=offset, limit=most)
             said = asks.conversation(prompt, messages, system, images or ())
             specs = asks.tool_specs(tools or ())
             call = Call(
@@ -143,7 +142,7 @@ class Tools:
             capped = max_tokens is not None
             ask = Ask(wish=wish, call=call, capped=capped, timeout_s=timeout_s)
             outcome = await self.desk.calls.complete(ask, self.desk.client_of(ctx), report)
-            return results.completed(outcome, full=detail != "concise")
+            return results.completed(outcome, full=full, limit=most)
 
         return await self.spoken(answer, raw=detail == "raw")
 

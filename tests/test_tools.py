@@ -338,6 +338,20 @@ async def test_an_answer_can_be_read_again_from_any_place(tmp_path: Path) -> Non
     assert "code: not_found" in unknown
 
 
+async def test_a_long_answer_comes_in_pages_where_that_is_configured(tmp_path: Path) -> None:
+    text = "word%20" * 300
+    limit = "[limits]\nmax_result_chars = 1000\n"
+    async with seated(tmp_path, limit, scripted("one", f"text={text}")) as seat:
+        first = await seat.said("complete", prompt="Hi")
+        rest = await seat.said("complete", call_id=first["call_id"], offset=1000)
+
+    assert len(first["text"]) == 1000
+    assert first["finish_reason"] == "stop"
+    assert f"call_id='{first['call_id']}', offset=1000" in first["warnings"][0]
+    assert first["text"] + rest["text"] == "word " * 300
+    assert "warnings" not in rest
+
+
 async def test_a_conversation_with_tool_results_reaches_the_provider(tmp_path: Path) -> None:
     messages = [
         {"role": "user", "content": "What is 6 times 7?"},
