@@ -16,6 +16,7 @@ from .registry import Registry
 from .routing import Candidate, Excluded
 from .run import Run
 
+PRICELESS = "Give its price in config.toml under [prices], or set routing.allow_unpriced."
 REASON_WORDS = {
     "disabled": "switched off",
     "key_missing": "without a key",
@@ -232,10 +233,12 @@ def unaffordable(run: Run, money: Sequence[Excluded]) -> Declined:
     if first.budget is None:
         return NoRoute(
             f"no model can take this call: {in_words(money)}",
-            next_step="Raise max_cost_usd, lower max_tokens, or name a cheaper model.",
+            next_step=PRICELESS
+            if first.reason == "unpriced"
+            else "Raise max_cost_usd, lower max_tokens, or name a cheaper model.",
         )
     return OverBudget(
-        f"{first.provider}/{first.model} is over budget: {first.detail}",
+        f"{first.provider}/{first.model} is over budget: it {first.detail}",
         next_step="Lower max_tokens, name a cheaper model (prefer=cheapest), or raise the budget.",
         budget=first.budget,
         needed_nano=first.needed_nano,

@@ -254,7 +254,8 @@ def priced(offer: Offer, demand: Demand, snapshot: Snapshot) -> Candidate | Excl
     for name, room in sorted(rooms, key=lambda pair: pair[1].free_nano):
         cap_here = affordable_cap(rates, demand, cap, room.free_nano)
         if not cap_here and worst > room.free_nano:
-            detail = f"budget {name} needs {dollars(worst)}, free {dollars(room.free_nano)}"
+            left = dollars(room.free_nano)
+            detail = f"may cost {dollars(worst)}, budget {name} has {left} left"
             out = excluded(offer, "over_budget", detail, room.resets_at)
             return replace(out, budget=name, needed_nano=worst)
         cap = min(cap, cap_here)

@@ -205,7 +205,8 @@ async def test_a_budget_refuses_before_anything_is_sent(tmp_path: Path) -> None:
         row = seat.rows("SELECT status, error_kind, attempts, cost_nano FROM calls")[0]
         holding = await held(seat)
 
-    assert text.split("\n")[0].startswith("dear/m is over budget: budget global/total needs $")
+    assert text.split("\n")[0].startswith("dear/m is over budget: it may cost $")
+    assert ", budget global/total has $0.000001 left. Lower max_tokens, " in text
     assert "code: over_budget" in text
     assert "retryable: false" in text
     assert "Nothing was sent, no cost." in text
@@ -257,7 +258,7 @@ async def test_what_has_no_price_is_refused_under_a_budget(tmp_path: Path) -> No
         text = await seat.refused("complete", prompt="Hi")
         asked = seat.desk.http.mock.seen
 
-    assert "has no known price, and a limit applies" in text
+    assert "odd/m has no known price, and a limit applies. Give its price" in text
     assert "Nothing was sent, no cost." in text
     assert not asked
 
