@@ -42,10 +42,12 @@ def backoff_s(error: UpstreamError, tries: int, *, base_s: float, jitter: float)
 def after(
     error: UpstreamError, progress: Progress, *, per_provider: int, per_call: int, base_s: float
 ) -> Next:
-    """What to do about `error`. Another provider that may answer now beats a long wait here."""
+    """What to do about `error`. Another provider that may answer now beats a long wait here, and
+    keeps an attempt of its own: two that are down do not use up the turn of a third."""
     if progress.total >= per_call:
         return Next("stop", why=f"{per_call} attempts are the limit of one call")
-    if error.retry_same and progress.here < per_provider:
+    spare = per_call - progress.total - progress.candidates_left
+    if error.retry_same and progress.here < per_provider and spare > 0:
         wait = backoff_s(error, progress.here, base_s=base_s, jitter=progress.jitter)
         if wait <= LONGEST_WAIT_S and wait < progress.remaining_s:
             return Next("again", wait, "retry-after" if error.retry_after_s else "backoff")

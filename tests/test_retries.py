@@ -52,6 +52,15 @@ def test_the_fourth_attempt_of_a_call_is_its_last() -> None:
     assert decide(errors.Faulted("p", "x"), total=4).step == "stop"
 
 
+@pytest.mark.parametrize(
+    ("total", "left", "step"), [(1, 2, "again"), (1, 3, "next"), (3, 1, "next"), (3, 0, "again")]
+)
+def test_a_second_try_does_not_take_the_turn_of_a_provider_not_tried_yet(
+    total: int, left: int, step: str
+) -> None:
+    assert decide(errors.Faulted("p", "x"), total=total, candidates_left=left).step == step
+
+
 @pytest.mark.parametrize(("wait", "step"), [(0.5, "again"), (5.0, "again"), (5.1, "next")])
 def test_a_short_wait_is_sat_out_and_a_long_one_is_passed_over(wait: float, step: str) -> None:
     decision = decide(errors.Throttled("p", "x", retry_after_s=wait))

@@ -93,6 +93,20 @@ async def test_a_call_falls_back_past_a_failing_provider(tmp_path: Path) -> None
     ]
 
 
+async def test_the_third_provider_has_its_turn_when_two_are_down(tmp_path: Path) -> None:
+    config = (
+        chain("bad", "worse", "good"),
+        scripted("bad", "status=503"),
+        scripted("worse", "status=500"),
+        scripted("good", "text=Here."),
+    )
+    async with seated(tmp_path, *config) as seat:
+        said = await seat.said("complete", prompt="Hi")
+
+    assert said["text"] == "Here."
+    assert [provider for provider, _ in tried(said)] == ["bad", "bad", "worse", "good"]
+
+
 @pytest.mark.parametrize("wish", [{"model": "bad/m"}, {"provider": "bad"}])
 async def test_a_named_provider_is_not_replaced_by_another(
     tmp_path: Path, wish: dict[str, str]
