@@ -1,6 +1,5 @@
 """The body of one response: bounded in size and in time, unpacked, and closed for certain."""
 
-import time
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -10,10 +9,11 @@ import anyio
 import httpx2
 
 from . import errors
-from .gzip_text import Inflater
-from .translate import Progress, late, translated
+from .gzip_text import Inflater, Sealed
+from .translate import Progress, translated
 
 CLOSE_S = 1.0
+COARSE = 0.02  # how early a stall may be called one, for not setting a timer with every piece
 REQUEST_IDS = (
     "x-request-id",
     "request-id",
@@ -45,26 +45,25 @@ class Reader:
         *,
         limits: Limits,
         progress: Progress,
-        started: float,
+        patience: anyio.CancelScope,
     ) -> None:
         self.provider = provider
         self.response = response
         self.limits = limits
         self.progress = progress
-        self.first_by = started + limits.first_byte_s
+        self.patience = patience
+        self.heard_at = 0.0
         self.stream = cast("httpx2.AsyncByteStream", response.stream)
         self.raw: AsyncIterator[bytes] = aiter(self.stream)
         self.inflater = self.unpacking()
         self.unpacked: deque[bytes] = deque()
         self.taken = 0
 
-    def unpacking(self) -> Inflater | None:
+    def unpacking(self) -> Inflater | Sealed | None:
         encoding = self.response.headers.get("content-encoding", "identity").strip().lower()
         if encoding in ("", "identity"):
             return None
-        if encoding in ("gzip", "x-gzip"):
-            return Inflater()
-        raise errors.Garbled(self.provider, "the answer is packed in a way nobody asked for")
+        return Inflater() if encoding in ("gzip", "x-gzip") else Sealed()
 
     @property
     def request_id(self) -> str | None:
@@ -86,7 +85,7 @@ class Reader:
             self.unpack(self.inflater, data)
         return self.unpacked.popleft()
 
-    def unpack(self, inflater: Inflater, data: bytes) -> None:
+    def unpack(self, inflater: Inflater | Sealed, data: bytes) -> None:
         try:
             for piece in inflater.feed(data):
                 self.unpacked.append(self.counted(piece))
@@ -101,16 +100,12 @@ class Reader:
         return data
 
     async def receive(self) -> bytes:
-        patience_s = self.limits.idle_s
-        if not self.progress.began:
-            patience_s = max(self.first_by - time.monotonic(), 0.0)
-        data = b""
-        # Not fail_after: this is done for every piece, and the bare scope costs less.
-        with anyio.CancelScope(deadline=anyio.current_time() + patience_s) as scope:
-            with translated(self.provider, self.progress):
-                data = await anext(self.raw, b"")
-        if scope.cancelled_caught:
-            raise late(self.provider, self.progress)
+        """The next piece as it came. Whoever entered `patience` is cancelled when none comes."""
+        with translated(self.provider, self.progress):
+            data = await anext(self.raw, b"")
+        now = anyio.current_time()
+        if not self.progress.began or now - self.heard_at > COARSE * self.limits.idle_s:
+            self.heard_at, self.patience.deadline = now, now + self.limits.idle_s
         self.progress.began = self.progress.began or bool(data)
         return data
 

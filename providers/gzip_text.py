@@ -30,3 +30,10 @@ class Inflater:
         """What the engine still holds after a full piece."""
         while piece := self.engine.decompress(b"", PIECE):
             yield piece
+
+
+class Sealed:
+    """A body packed in a way nobody asked for."""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        raise ValueError("the answer is packed in a way nobody asked for")

@@ -4,14 +4,13 @@ Nothing is retried, followed or stored here. Leaving a stream, by whatever door,
 connection at once.
 """
 
-import json as json_codec
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import anyio
@@ -23,15 +22,16 @@ from .body import Limits, Reader
 from .catalog import Provider
 from .classify import from_response
 from .mock import MockTransport
+from .outgoing import encoded, located, usable
 from .request import Request, auth_headers, request, url
-from .translate import Progress, translated
+from .translate import Progress, late, translated
 from .transport import Transport, anywhere, ip_address, is_loopback, on_this_machine, tls
 from .types import Call, EmbedCall, Embedding
 from .wire import chat_wire, embed_wire
 
-REQUEST_CAP = 8 * 1024 * 1024
 ERROR_BODY_CAP = 64 * 1024
 ERROR_BODY_S = 5.0
+T = TypeVar("T")
 
 for noisy in ("httpx2", "httpcore2"):
     logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -81,8 +81,9 @@ class Http:
         limits: Limits,
         local_only: bool = False,
     ) -> AsyncGenerator[Answer]:
-        """One chat request; the answer's chunks as they come."""
-        wire = chat_wire(provider.facts(model).wire or provider.wire)
+        """One chat request; the answer's chunks as they come. The waiting time of `limits` runs
+        between chunks, too: do nothing slow there."""
+        wire = known(provider, chat_wire, provider.facts(model).wire or provider.wire)
         question = wire.encode(call, model=model, provider=provider, stream=True)
         async with self.sent(provider, key, question, limits, local_only=local_only) as reader:
             yield Answer(provider, wire, reader)
@@ -98,7 +99,7 @@ class Http:
         local_only: bool = False,
     ) -> Embedding:
         """One embedding request; the caller splits by `provider.embed_batch`."""
-        wire = embed_wire(provider.embed_wire or "openai_embeddings")
+        wire = known(provider, embed_wire, provider.embed_wire or "openai_embeddings")
         question = wire.encode(call, model=model, provider=provider)
         async with self.sent(provider, key, question, limits, local_only=local_only) as reader:
             body = read_json(provider.name, await reader.all(), reader.request_id)
@@ -144,35 +145,42 @@ class Http:
         local_only: bool,
     ) -> AsyncGenerator[Reader]:
         """Sends the request; the body of a successful response. Raises what any other means."""
+        located(provider)
         progress = Progress()
-        with translated(provider.name, progress):
-            message = self.message(provider, key, question, limits)
-            transport = await self.way(provider, message.url, local_only=local_only)
-            started = time.monotonic()
-            with anyio.fail_after(patience(limits, transport)):
-                response = await transport.handle_async_request(message)
-        reader = Reader(provider.name, response, limits=limits, progress=progress, started=started)
-        try:
-            if not response.is_success:
-                raise await failure(provider, reader)
-            yield reader
-        finally:
-            await reader.aclose()
+        with anyio.CancelScope() as patience:
+            with translated(provider.name, progress):
+                message = self.message(provider, key, question, limits)
+                transport = await self.way(provider, message.url, local_only=local_only)
+                first_by = anyio.current_time() + limits.first_byte_s
+                with anyio.fail_after(connecting_s(limits, transport)):
+                    response = await transport.handle_async_request(message)
+            # From here on one scope keeps the time for all pieces: one for each costs more CPU
+            # than reading it.
+            message.extensions["timeout"]["read"] = None
+            patience.deadline = first_by
+            reader = Reader(
+                provider.name, response, limits=limits, progress=progress, patience=patience
+            )
+            try:
+                if not response.is_success:
+                    raise await failure(provider, reader)
+                yield reader
+            finally:
+                await reader.aclose()
+        # After the answer was called finished, how the connection ends does not matter.
+        if patience.cancelled_caught and not progress.complete:
+            raise late(provider.name, progress)
 
     def message(
         self, provider: Provider, key: str | None, question: Request, limits: Limits
     ) -> httpx2.Request:
         """The request as it goes out. Raises when it must not."""
-        if not provider.base_url:
-            known = " or ".join(provider.url_env) or "base_url"
-            raise errors.Misdirected(provider.name, f"its address is not known; set {known}")
-        style = question.auth or provider.auth
         headers = {
             "accept": "application/json, text/event-stream",
             "accept-encoding": "gzip",
             "user-agent": self.user_agent,
             **{name.lower(): value for name, value in question.headers.items()},
-            **auth_headers(style, usable(provider, key)),
+            **auth_headers(question.auth or provider.auth, usable(provider, key)),
         }
         content = b"" if question.body is None else encoded(provider.name, question.body)
         if content:
@@ -225,40 +233,19 @@ class Http:
         return self.far
 
 
-def patience(limits: Limits, transport: httpx2.AsyncBaseTransport) -> float:
+def connecting_s(limits: Limits, transport: httpx2.AsyncBaseTransport) -> float:
     """Seconds until the response's head must be there; connections keep the finer limits."""
     if isinstance(transport, Transport):
         return limits.connect_s * 2 + limits.write_s + limits.first_byte_s
     return limits.first_byte_s
 
 
-def usable(provider: Provider, key: str | None) -> str | None:
-    """The key as given. Raises Locked for one that is missing or no header can carry."""
-    if key is None:
-        if provider.key_required and provider.auth != "none":
-            known = " or ".join(provider.key_env) or "api_key"
-            raise errors.Locked(provider.name, f"it has no key; set {known}; nothing was sent")
-        return None
-    if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise errors.Locked(
-            provider.name, "its key has characters no key has; set it again; nothing was sent"
-        )
-    return key
-
-
-def encoded(provider: str, body: Mapping[str, Any]) -> bytes:
+def known(provider: Provider, find: Callable[[str], T], name: str) -> T:
+    """The wire of that name. Raises Misdirected when there is none."""
     try:
-        content = json_codec.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
-        raise errors.Refused(
-            provider, "the request has characters that are not Unicode text; nothing was sent"
-        ) from None
-    if len(content) > REQUEST_CAP:
-        size = len(content) / 1024 / 1024
-        raise errors.Refused(
-            provider, f"the request has {size:.1f} MiB; the most is 8 MiB; nothing was sent"
-        )
-    return content
+        return find(name)
+    except LookupError as error:
+        raise errors.Misdirected(provider.name, f"{error}; nothing was sent") from error
 
 
 async def failure(provider: Provider, reader: Reader) -> errors.UpstreamError:
