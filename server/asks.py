@@ -183,7 +183,10 @@ def history(messages: Sequence[Mapping[str, Any]]) -> tuple[Message, ...]:
         raise BadRequest(f"messages: {first_problem(error)}") from None
     if all(m.role in ("system", "developer") for m in said):
         raise BadRequest("messages holds no user message")
-    return tuple(m.message() for m in said)
+    made = tuple(m.message() for m in said)
+    if not any(m.text.strip() or m.images or m.tool_calls for m in made if m.role != "system"):
+        raise BadRequest("the messages say nothing", next_step="Say in one what is wanted.")
+    return made
 
 
 def tool_specs(tools: Sequence[Mapping[str, Any]]) -> tuple[Tool, ...]:

@@ -1,5 +1,6 @@
 """MCP tools that refuse unknown arguments, carry short schemas and say errors in our own words."""
 
+import logging
 from inspect import cleandoc
 from typing import Any, cast
 
@@ -7,6 +8,13 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from pydantic import ValidationError
+
+logger = logging.getLogger(__name__)
+
+FAULT = (
+    "Roundhouse met a fault of its own, which its standard error tells; trying again may help."
+    "\ncode: internal\nretryable: true"
+)
 
 
 def lean(schema: Any) -> Any:
@@ -71,7 +79,8 @@ class StrictTool(Tool):
                 raise self.refusal(complaint(self.name, cause)) from cause
             if type(cause) is ToolError:
                 raise ToolError(str(cause)) from cause
-            raise
+            logger.error("%s failed: %s", self.name, type(cause).__name__, exc_info=cause)
+            raise ToolError(FAULT) from cause
 
     def refusal(self, what: str) -> ToolError:
         """One sentence on what is wrong, naming the arguments there are."""

@@ -39,6 +39,7 @@ async def nothing_was_spent(seat: Inside) -> None:
             "Give prompt or messages, not both.",
         ),
         ({"messages": []}, "Messages is empty. "),
+        ({"messages": [{"role": "user", "content": " "}]}, "The messages say nothing. "),
         ({"messages": [{"role": "user"}, {"role": "oracle"}]}, "messages: role: Input should be"),
         ({"messages": [{"role": "system", "content": "x"}]}, "Messages holds no user message."),
         ({"prompt": "x" * 20_000_000}, "The request has 19.1 MiB, the limit is 8 MiB. Send less"),

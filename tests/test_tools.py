@@ -11,6 +11,8 @@ import pytest
 from seats import Era, budget, chain, scripted, seated, served, text_of
 from upstream import Request, Send, spoken, upstream
 
+from roundhouse_mcp.server import asks
+
 ONE = scripted("one", "text=All%20is%20well.")
 PAIR = chain("bad", "good") + scripted("bad", "status=503") + scripted("good", "text=Here.")
 SHELF = ["alpine flowers in spring", "train timetables", "sourdough starter"]
@@ -139,6 +141,22 @@ async def test_errors_are_short_text_with_the_sentence_first(tmp_path: Path) -> 
     assert sum(fact.startswith("- bad/m faulted 500") for fact in facts) == 2
     assert "Error executing tool" not in text
     assert len(text.encode()) <= 1024
+
+
+async def test_a_fault_of_our_own_is_masked_in_our_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a secret inside")
+
+    monkeypatch.setattr(asks, "needs", broken)
+    async with seated(tmp_path, ONE) as seat:
+        text = await seat.refused("complete", prompt="Hi")
+
+    assert text.startswith("Roundhouse met a fault of its own, ")
+    assert "code: internal" in text
+    assert "secret" not in text
+    assert "ZeroDivisionError" in caplog.text
 
 
 async def test_no_key_is_in_any_answer(tmp_path: Path) -> None:
@@ -305,17 +323,14 @@ async def test_nothing_is_unloaded_where_nothing_of_ours_is_loaded(tmp_path: Pat
 
 
 async def test_a_model_in_use_is_unloaded_only_by_force(tmp_path: Path) -> None:
-    said = anyio.Event()
-    async with upstream(spoken("So far ", "never", said=said, pause=anyio.Event())) as server:
+    async with upstream(spoken("So far ", "never", pause=anyio.Event())) as server:
         config = served("here", server.url, more="local = true")
         async with seated(tmp_path, config) as seat:
+            await seat.said("complete", prompt="Hi", timeout_s=0.3)
+            in_use = await seat.refused("unload_model", model="here/m")
+            forced = await seat.said("unload_model", model="here/m", force=True)
             with anyio.fail_after(5):
-                async with anyio.create_task_group() as group:
-                    group.start_soon(partial(seat.call, "complete", prompt="Hi"))
-                    await said.wait()
-                    in_use = await seat.refused("unload_model", model="here/m")
-                    forced = await seat.said("unload_model", model="here/m", force=True)
-                    await server.gone.wait()
+                await server.gone.wait()
             again = await seat.said("unload_model", model="here/m")
             calls = seat.rows("SELECT status FROM calls")
 
