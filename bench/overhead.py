@@ -10,7 +10,6 @@ in rounds; figures are milliseconds of CPU per call, medians over the rounds.
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -23,61 +22,7 @@ import anyio
 import httpx2
 from mcp import Client, StdioServerParameters
 
-UPSTREAM = """
-import asyncio, json
-WORDS = [f"word{n} " for n in range(20)]
-def line(body):
-    head = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m"}
-    return b"data: " + json.dumps({**head, **body}).encode() + b"\\n\\n"
-EVENTS = [line({"choices": [{"index": 0, "delta": {"content": w}, "finish_reason": None}]}) for w in WORDS]
-EVENTS += [line({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})]
-EVENTS += [line({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 20, "total_tokens": 29}})]
-EVENTS += [b"data: [DONE]\\n\\n"]
-HEAD = b"HTTP/1.1 200 OK\\r\\ncontent-type: text/event-stream\\r\\ntransfer-encoding: chunked\\r\\n\\r\\n"
-async def serve(reader, writer):
-    try:
-        while True:
-            head = await reader.readuntil(b"\\r\\n\\r\\n")
-            size = [int(l.split(b":")[1]) for l in head.lower().split(b"\\r\\n") if l.startswith(b"content-length:")]
-            await reader.readexactly(size[0] if size else 0)
-            writer.write(HEAD)
-            for event in EVENTS:
-                writer.write(b"%x\\r\\n%s\\r\\n" % (len(event), event))
-            writer.write(b"0\\r\\n\\r\\n")
-            await writer.drain()
-    except (asyncio.IncompleteReadError, ConnectionError):
-        writer.close()
-async def main():
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-asyncio.run(main())
-"""
-LITELLM = """
-import asyncio, os, sys, time
-os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
-import litellm
-url, calls, rounds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-params = {"model": "openai/m", "api_base": url, "api_key": "k"}
-router = litellm.Router(model_list=[{"model_name": "m", "litellm_params": params}])
-async def call():
-    stream = await router.acompletion(model="m", messages=[{"role": "user", "content": "hello"}], stream=True)
-    text = ""
-    async for chunk in stream:
-        text += chunk.choices[0].delta.content or "" if chunk.choices else ""
-    assert text.count("word") == 20
-async def main():
-    for _ in range(20):
-        await call()
-    print("ready", flush=True)
-    for _ in range(rounds):
-        sys.stdin.readline()
-        begun = time.process_time()
-        for _ in range(calls):
-            await call()
-        print((time.process_time() - begun) / calls * 1000, flush=True)
-asyncio.run(main())
-"""
+HERE = Path(__file__).parent
 CONFIG = """
 [providers.local]
 like = "openai"
@@ -114,7 +59,7 @@ def child_of(parent: int) -> int:
                 stat = (entry / "stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
             except OSError:
                 continue
-            if int(stat[1]) == parent and b"serve" in command:
+            if int(stat[1]) == parent and b"roundhouse_mcp.server" in command:
                 return int(entry.name)
     raise RuntimeError("the server process was not found")
 
@@ -136,7 +81,30 @@ async def ours_ms(client: Client, pid: int, calls: int) -> float:
     return (cpu_s(pid) - begun) / calls * 1000
 
 
-async def measure(url: str, home: Path, calls: int, rounds: int, litellm: str | None) -> None:
+def started_litellm(python: str, url: str, calls: int, rounds: int) -> "subprocess.Popen[str]":
+    process = subprocess.Popen(
+        [python, str(HERE / "litellm_calls.py"), url, str(calls), str(rounds)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def theirs_ms(process: "subprocess.Popen[str]") -> float:
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return float(process.stdout.readline())
+
+
+async def measure(
+    url: str, home: Path, calls: int, rounds: int, litellm: "subprocess.Popen[str] | None"
+) -> None:
     (home / "config.toml").write_text(CONFIG.format(url=url), encoding="utf-8")
     (home / "config.toml").chmod(0o600)
     server = StdioServerParameters(
@@ -144,17 +112,6 @@ async def measure(url: str, home: Path, calls: int, rounds: int, litellm: str | 
         args=["-m", "roundhouse_mcp.server", "serve"],
         env={**os.environ, "ROUNDHOUSE_HOME": str(home)},
     )
-    other = None
-    if litellm:
-        other = subprocess.Popen(
-            [litellm, "-c", LITELLM, url, str(calls), str(rounds)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert other.stdout
-        other.stdout.readline()
     taken: dict[str, list[float]] = {"raw httpx2": [], "roundhouse": [], "litellm.Router": []}
     async with httpx2.AsyncClient() as raw, Client(server) as client:
         pid = child_of(os.getpid())
@@ -163,23 +120,21 @@ async def measure(url: str, home: Path, calls: int, rounds: int, litellm: str | 
         for _ in range(rounds):
             taken["raw httpx2"].append(await raw_ms(raw, url, calls))
             taken["roundhouse"].append(await ours_ms(client, pid, calls))
-            if other is not None:
-                assert other.stdin
-                assert other.stdout
-                other.stdin.write("\n")
-                other.stdin.flush()
-                taken["litellm.Router"].append(float(other.stdout.readline()))
-    if other is not None:
-        other.communicate(timeout=30)
-    medians = {name: statistics.median(v) for name, v in taken.items() if v}
-    for name, value in medians.items():
-        sys.stdout.write(f"{name}: {value:.2f} ms CPU per call\n")
+            if litellm is not None:
+                taken["litellm.Router"].append(theirs_ms(litellm))
+    report({name: figures for name, figures in taken.items() if figures})
+
+
+def report(taken: dict[str, list[float]]) -> None:
+    medians = {name: statistics.median(figures) for name, figures in taken.items()}
+    for name, figures in taken.items():
+        rounds = " ".join(f"{figure:.2f}" for figure in figures)
+        sys.stdout.write(f"{name}: {medians[name]:.2f} ms CPU per call (rounds: {rounds})\n")
     over = medians["roundhouse"] - medians["raw httpx2"]
     sys.stdout.write(f"over raw: {over:.2f} ms\n")
     if "litellm.Router" in medians:
         share = medians["roundhouse"] / medians["litellm.Router"]
         sys.stdout.write(f"of litellm.Router: {share:.2f}\n")
-    sys.stdout.write(json.dumps({k: [round(x, 2) for x in v] for k, v in taken.items()}) + "\n")
 
 
 def main() -> None:
@@ -188,17 +143,23 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--litellm", metavar="PYTHON")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home:
-        upstream = subprocess.Popen(
-            [sys.executable, "-c", UPSTREAM], stdout=subprocess.PIPE, text=True
-        )
+    words = [sys.executable, str(HERE / "upstream_words.py")]
+    with (
+        tempfile.TemporaryDirectory() as home,
+        subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as upstream,
+    ):
+        assert upstream.stdout
+        url = f"http://127.0.0.1:{upstream.stdout.readline().strip()}/v1"
+        litellm = None
+        if given.litellm:
+            litellm = started_litellm(given.litellm, url, given.calls, given.rounds)
         try:
-            assert upstream.stdout
-            url = f"http://127.0.0.1:{upstream.stdout.readline().strip()}/v1"
-            anyio.run(measure, url, Path(home), given.calls, given.rounds, given.litellm)
+            anyio.run(measure, url, Path(home), given.calls, given.rounds, litellm)
         finally:
             upstream.terminate()
-            upstream.wait()
+            if litellm is not None:
+                litellm.terminate()
+                litellm.communicate()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 Auth = Literal["bearer", "api-key", "x-api-key", "none"]
+REMEMBERED = 256
 SHIPPED = Path(__file__).with_name("catalog.toml")
 
 
@@ -84,10 +85,20 @@ class Provider:
     first_byte_timeout_s: float = 60.0
     concurrency: int = 8
     engine: Literal["lmstudio", "ollama", "llamacpp"] | None = None
+    remembered: dict[str, Model] = field(
+        default_factory=dict[str, Model], init=False, repr=False, compare=False
+    )
 
     def facts(self, model: str) -> Model:
         """Everything the rows say of `model`: the fields of every matching pattern, the longest
-        pattern's word being final."""
+        pattern's word being final. Asked several times a call, so it is remembered."""
+        if model not in self.remembered:
+            if len(self.remembered) >= REMEMBERED:
+                self.remembered.clear()
+            self.remembered[model] = self.gathered(model)
+        return self.remembered[model]
+
+    def gathered(self, model: str) -> Model:
         found = Model(pattern=model)
         for row in sorted(self.models, key=lambda row: len(row.pattern)):
             if fnmatchcase(model, row.pattern):

@@ -144,6 +144,7 @@ class Calls:
         finally:
             await self.record(run)
             run.done.set()
+            self.shelf.keep(run)
 
     async def record(self, run: Run) -> None:
         """The row of a call that ended between two attempts, or before the first."""

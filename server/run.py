@@ -1,6 +1,6 @@
 """One running call: what is known of it at any moment, from which its rows and answers are made."""
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
@@ -208,11 +208,12 @@ class Shelf:
     """The runs of this process, by call id: those running, and a bounded number of finished."""
 
     def __init__(self) -> None:
-        self.runs: OrderedDict[str, Run] = OrderedDict()
+        self.runs: dict[str, Run] = {}
+        self.finished: deque[tuple[str, int]] = deque()
+        self.chars = 0
 
     def put(self, run: Run) -> None:
         self.runs[run.call_id] = run
-        self.tidy()
 
     def find(self, call_id: str) -> Run | None:
         return self.runs.get(call_id)
@@ -220,12 +221,14 @@ class Shelf:
     def running(self) -> list[Run]:
         return [run for run in self.runs.values() if not run.done.is_set()]
 
-    def tidy(self) -> None:
-        """Forgets finished runs, oldest first, until few and small enough remain."""
-        finished = [run for run in self.runs.values() if run.done.is_set()]
-        chars = sum(len(run.text) for run in finished)
-        for n, run in enumerate(finished):
-            if len(finished) - n <= KEPT_RUNS and chars <= KEPT_CHARS:
-                return
-            chars -= len(run.text)
-            del self.runs[run.call_id]
+    def keep(self, run: Run) -> None:
+        """A run ended; the oldest ended ones are forgotten until few and small enough remain."""
+        size = len(run.text)
+        self.finished.append((run.call_id, size))
+        self.chars += size
+        while len(self.finished) > KEPT_RUNS or (
+            self.chars > KEPT_CHARS and len(self.finished) > 1
+        ):
+            call_id, size = self.finished.popleft()
+            self.chars -= size
+            del self.runs[call_id]
