@@ -8,10 +8,10 @@ from typing import Any
 
 from ..providers.types import Call, Completion, EmbedCall, Embedding, Usage
 from . import schemas
-from .errors import DeadlineExceeded, Declined, NoRoute, OverBudget
+from .errors import Declined, NoRoute, OverBudget
 from .ledger.reservations import Warned
 from .money import dollars
-from .outcomes import Embedded, Failed, Outcome
+from .outcomes import Embedded, Failed, Late, Outcome
 from .registry import Registry
 from .routing import Candidate, Excluded
 from .run import Run
@@ -181,14 +181,16 @@ def warnings(warned: Iterable[Warned]) -> list[str]:
     ]
 
 
-def too_late(run: Run) -> DeadlineExceeded:
-    sent = bool(run.rows)
-    tried = f" ({run.trail()})" if run.trail() else ""
-    return DeadlineExceeded(
-        f"no model had begun to answer after {run.elapsed_s():.0f} s{tried}",
+def too_late(run: Run) -> Late:
+    cost, _ = run.total_cost()
+    return Late(
+        f"no model had begun to answer after {run.timeout_s:g} s",
         next_step="Raise timeout_s, or name a faster model.",
+        call_id=run.call_id,
+        attempts=tuple(run.attempts),
         retryable=True,
-        nothing_sent=not sent,
+        nothing_sent=not run.attempts,
+        facts=(("cost", amount(cost)),) if run.attempts else (),
     )
 
 
@@ -296,9 +298,13 @@ def all_failed(run: Run) -> Declined:
         facts=(
             ("provider", last.provider),
             *((("http_status", str(last.http_status)),) if last.http_status else ()),
-            ("cost", "unknown" if cost is None else dollars(cost)),
+            ("cost", amount(cost)),
         ),
     )
+
+
+def amount(cost_nano: int | None) -> str:
+    return "unknown" if cost_nano is None else dollars(cost_nano)
 
 
 NEXT_STEPS = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..providers.types import Embedding, FinishReason, ToolCall, Usage
-from .errors import AllFailed
+from .errors import AllFailed, DeadlineExceeded
 
 CostKind = Literal["none", "actual", "estimated", "presumed", "unknown"]
 
@@ -63,6 +63,17 @@ class Embedded:
     warnings: tuple[str, ...] = ()
     ranking: tuple[tuple[int, float], ...] | None = None
     latency_ms: int = 0
+
+
+class Late(DeadlineExceeded):
+    """Nothing was answering at the deadline. `attempts` are those made until then."""
+
+    def __init__(
+        self, message: str, *, call_id: str, attempts: tuple[Attempted, ...], **rest: Any
+    ) -> None:
+        super().__init__(message, **rest)
+        self.call_id = call_id
+        self.attempts = attempts
 
 
 class Failed(AllFailed):

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from ..providers.types import ToolCall, Usage
 from .errors import Declined
 from .money import dollars
-from .outcomes import Attempted, Embedded, Failed, Outcome
+from .outcomes import Attempted, Embedded, Failed, Late, Outcome
 
 if TYPE_CHECKING:
     from .routing import Candidate, Excluded, Plan
@@ -252,14 +252,14 @@ def attempt_line(attempt: Attempted) -> str:
 
 def error_text(declined: Declined, *, raw: bool = False) -> str:
     """The text of an error: what happened, what to do next, then facts a program can read."""
-    attempts = declined.attempts if isinstance(declined, Failed) else ()
+    attempts = declined.attempts if isinstance(declined, Failed | Late) else ()
     lines = [" ".join(part for part in (sentence(declined.message), declined.next_step) if part)]
     lines.append(f"code: {declined.code}")
     lines += [f"{name}: {value}" for name, value in declined.facts]
     lines.append(f"retryable: {'true' if declined.retryable else 'false'}")
     if declined.retry_after_s is not None:
         lines.append(f"retry_after_s: {declined.retry_after_s:.0f}")
-    if isinstance(declined, Failed):
+    if isinstance(declined, Failed | Late):
         lines.append(f"call_id: {declined.call_id}")
     if declined.nothing_sent:
         lines.append("Nothing was sent, no cost.")

@@ -252,13 +252,18 @@ async def test_a_call_cancelled_while_it_waits_to_try_again_settles(tmp_path: Pa
     assert left
 
 
-async def test_a_deadline_while_waiting_to_try_again_names_what_was_tried(tmp_path: Path) -> None:
-    busy = answer('{"error":{"message":"slow down"}}', status=429, retry_after="1")
-    async with upstream(busy) as server, seated(tmp_path, served("one", server.url)) as seat:
-        text = await seat.refused("complete", prompt="Hi", timeout_s=1.01)
+async def test_a_missed_deadline_lists_what_was_tried_until_then(tmp_path: Path) -> None:
+    busy = answer('{"error":{"message":"slow down"}}', status=429, retry_after="0.5")
+    script = in_turn(busy, silence)
+    async with upstream(script) as server, seated(tmp_path, served("one", server.url)) as seat:
+        text = await seat.refused("complete", prompt="Hi", timeout_s=1.5)
 
-    assert "slow down" in text
-    assert "- one/m throttled 429" in text
+    first, *facts = text.split("\n")
+    assert first.startswith("No model had begun to answer after 1.5 s. Raise timeout_s")
+    assert any(fact.startswith("call_id: ") for fact in facts)
+    assert any(fact.startswith("cost: $") for fact in facts)
+    assert any(fact.startswith("- one/m throttled 429: slow down (") for fact in facts)
+    assert any(fact.startswith("- one/m deadline (") for fact in facts)
 
 
 async def test_many_calls_at_once_never_spend_more_than_the_budget(tmp_path: Path) -> None:
