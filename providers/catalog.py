@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 Auth = Literal["bearer", "api-key", "x-api-key", "none"]
 REMEMBERED = 256
+REPEATED = frozenset({"/api", "/v1"})
 SHIPPED = Path(__file__).with_name("catalog.toml")
 
 
@@ -18,7 +19,8 @@ SHIPPED = Path(__file__).with_name("catalog.toml")
 class Model:
     """What is known of the models whose names match `pattern` at one provider. None: not known.
 
-    `drop` names request fields these models reject; `thinking` is how the Anthropic wire asks for
+    `drop` names request fields these models reject; `efforts` the words they take for it, lowest
+    first, where that is not all of ours; `thinking` is how the Anthropic wire asks for
     it; `sampling_version` is the API version under which they still take a temperature.
     """
 
@@ -36,6 +38,7 @@ class Model:
     max_tokens_field: str | None = None
     wire: str | None = None
     drop: tuple[str, ...] = ()
+    efforts: tuple[str, ...] = ()
     thinking: Literal["adaptive", "budget"] | None = None
     sampling_version: str | None = None
 
@@ -110,7 +113,7 @@ class Provider:
 def model(pattern: str, facts: Mapping[str, Any]) -> Model:
     """Model facts as read from TOML. Raises TypeError for a field no model has."""
     given = dict(facts)
-    for key in ("dimensions", "drop"):
+    for key in ("dimensions", "drop", "efforts"):
         given[key] = tuple(given.get(key, ()))
     return Model(pattern=pattern, **given)
 
@@ -130,7 +133,8 @@ def provider(name: str, row: Mapping[str, Any]) -> Provider:
 def located(row: Provider, value: str) -> Provider:
     """The row at the address a user's variable names. `host:port` and `http://host` are filled up
     from the row's own address; 0.0.0.0, which a server may listen on, is reached as 127.0.0.1.
-    Raises ValueError for a port that is none."""
+    A path that the wires of the row bring themselves is not needed twice. Raises ValueError for a
+    port that is none."""
     own = urlsplit(row.base_url)
     given = urlsplit(value.strip() if "://" in value else f"//{value.strip()}")
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(given.hostname or "", given.hostname or "")
@@ -139,6 +143,7 @@ def located(row: Provider, value: str) -> Provider:
     netloc += f":{port}" if port else ""
     scheme = given.scheme or own.scheme or "http"
     path = given.path.rstrip("/") or own.path
+    path = "" if path in REPEATED and not own.path else path
     return replace(row, base_url=urlunsplit((scheme, netloc, path, given.query, "")))
 
 

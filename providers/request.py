@@ -3,12 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import quote, urlencode
 
 from .catalog import Auth, Model, Provider
-from .types import Call
+from .types import Call, Effort
 
+EFFORTS: tuple[str, ...] = get_args(Effort)
 FIELD = re.compile(r"\{(\w+)\}")
 
 
@@ -33,6 +34,18 @@ def name_on_wire(provider: Provider, model: str) -> str:
 def output_cap(call: Call, facts: Model) -> int:
     """The cap that is sent: never more than the model can write."""
     return min(call.max_tokens, facts.max_output or call.max_tokens)
+
+
+def effort_word(effort: Effort, facts: Model) -> str:
+    """The effort in a word the model takes, the nearest where it does not take ours."""
+    if not facts.efforts or effort in facts.efforts:
+        return effort
+    taken = [word for word in EFFORTS if word in facts.efforts] or facts.efforts
+    return min(taken, key=lambda word: distance(word, effort))
+
+
+def distance(word: str, effort: Effort) -> int:
+    return abs(EFFORTS.index(word) - EFFORTS.index(effort)) if word in EFFORTS else 0
 
 
 def request(

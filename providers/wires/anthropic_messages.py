@@ -9,7 +9,7 @@ from ..catalog import Auth, Model, Provider
 from ..classify import from_body
 from ..framing import Event
 from ..json_text import loads
-from ..request import Request, name_on_wire, output_cap, request
+from ..request import Request, effort_word, name_on_wire, output_cap, request
 from ..types import Call, Chunk, Effort, FinishReason, Message, ToolCallPart, Usage
 
 FRAMING: Literal["sse"] = "sse"
@@ -118,8 +118,8 @@ def think(body: dict[str, Any], call: Call, facts: Model) -> None:
     assert call.effort is not None
     budgeted = facts.thinking == "budget"
     if not budgeted:
-        effort = "low" if call.effort == "minimal" else call.effort
-        body["output_config"] = {**body.get("output_config", {}), "effort": effort}
+        effort = {"effort": effort_word(call.effort, facts)}
+        body["output_config"] = {**body.get("output_config", {}), **effort}
     forced = call.tool_choice not in (None, "auto", "none")
     if forced or any(said.tool_calls for said in call.messages):
         return

@@ -8,7 +8,7 @@ from ..catalog import Provider
 from ..classify import from_body
 from ..framing import Event
 from ..json_text import loads
-from ..request import Request, name_on_wire, output_cap, request
+from ..request import Request, effort_word, name_on_wire, output_cap, request
 from ..types import Call, Chunk, FinishReason, Message, Tool, ToolCallPart, Usage
 
 FRAMING: Literal["ndjson"] = "ndjson"
@@ -33,7 +33,7 @@ def encode(call: Call, *, model: str, provider: Provider, stream: bool = True) -
     if call.output_schema is not None:
         body["format"] = call.output_schema
     if call.effort is not None and facts.reasoning is not False:
-        body["think"] = "low" if call.effort == "minimal" else call.effort
+        body["think"] = effort_word(call.effort, facts)
     return request(provider, provider.path or PATH, body, model=model)
 
 

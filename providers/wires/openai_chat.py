@@ -8,7 +8,7 @@ from ..catalog import Provider
 from ..classify import from_body
 from ..framing import Event
 from ..json_text import loads
-from ..request import Request, name_on_wire, output_cap, request
+from ..request import Request, effort_word, name_on_wire, output_cap, request
 from ..types import Call, Chunk, FinishReason, Message, Tool, ToolCall, ToolCallPart, Usage
 from .schemas import instructed, schema_name, strict
 
@@ -44,7 +44,7 @@ def encode(call: Call, *, model: str, provider: Provider, stream: bool = True) -
     if call.stop:
         body["stop"] = list(call.stop)
     if call.effort is not None and facts.reasoning is not False:
-        body |= {"reasoning_effort": call.effort, **provider.effort_fields}
+        body |= {"reasoning_effort": effort_word(call.effort, facts), **provider.effort_fields}
     body |= tools(call)
     if stream:
         body["stream"] = True

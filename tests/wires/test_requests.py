@@ -81,7 +81,7 @@ def test_an_older_model_gets_its_temperature_under_the_older_version() -> None:
     [
         ("openai", "gpt-5-mini", {"reasoning_effort": "low"}),
         ("openai", "gpt-4o", {}),
-        ("groq", "qwen/qwen3-32b", {"reasoning_effort": "low", "reasoning_format": "parsed"}),
+        ("groq", "qwen/qwen3-32b", {"reasoning_effort": "default", "reasoning_format": "parsed"}),
         ("groq", "openai/gpt-oss-120b", {"reasoning_effort": "low"}),
         (
             "anthropic",
@@ -106,6 +106,22 @@ def test_effort_is_asked_for_as_the_model_knows_it(
 
     before = body(provider, asked, model)
     assert {name: value for name, value in sent.items() if name not in before} == want
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "word"),
+    [
+        ("gpt-5-mini", "minimal", "minimal"),
+        ("gpt-5.4-mini", "minimal", "low"),
+        ("gpt-6-sol", "high", "high"),
+        ("o3", "minimal", "low"),
+        ("gpt-x", "minimal", "minimal"),
+    ],
+)
+def test_an_effort_a_model_has_no_word_for_becomes_the_nearest(
+    model: str, effort: Any, word: str
+) -> None:
+    assert body("openai", replace(CALL, effort=effort), model)["reasoning_effort"] == word
 
 
 def test_thinking_is_not_asked_for_in_the_middle_of_a_tool_conversation() -> None:
