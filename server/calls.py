@@ -268,7 +268,7 @@ class Calls:
             run.phase, trying.sent = "wait", True
             with anyio.move_on_after(trying.patience_s) as scope:
                 if isinstance(run.asked, EmbedCall):
-                    run.embedding = await self.vectors(run, run.asked, trying)
+                    run.embedding = await self.vectors(run, run.asked, trying, scope)
                 else:
                     await self.listen(run, run.asked, trying, scope)
         if scope.cancelled_caught:
@@ -296,18 +296,19 @@ class Calls:
                     run.heard(trying)
         run.completion = assembler.completion(provider=offer.provider.name)
 
-    async def vectors(self, run: Run, asked: EmbedCall, trying: Trying) -> Embedding:
+    async def vectors(
+        self, run: Run, asked: EmbedCall, trying: Trying, patience: anyio.CancelScope
+    ) -> Embedding:
         offer = trying.candidate.offer
-        return answers.joined(
-            [
-                await self.desk.http.embed(
-                    offer.provider,
-                    self.desk.key_of(offer.provider),
-                    batch,
-                    model=offer.model,
-                    limits=Limits(first_byte_s=trying.patience_s),
-                    local_only=run.local_only,
-                )
-                for batch in answers.batches(asked, offer.provider.embed_batch)
-            ]
-        )
+        for batch in answers.batches(asked, offer.provider.embed_batch):
+            part = await self.desk.http.embed(
+                offer.provider,
+                self.desk.key_of(offer.provider),
+                batch,
+                model=offer.model,
+                limits=Limits(first_byte_s=trying.patience_s),
+                local_only=run.local_only,
+            )
+            trying.parts.append(part)
+            patience.deadline = float("inf")
+        return answers.joined(trying.parts)

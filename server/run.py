@@ -1,7 +1,7 @@
 """One running call: what is known of it at any moment, from which its rows and answers are made."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -58,6 +58,12 @@ class Trying:
     status: int | None = None
     error: UpstreamError | None = None
     patience_s: float = 0.0
+    parts: list[Embedding] = field(default_factory=list[Embedding])
+
+    @property
+    def answering(self) -> bool:
+        """Has the provider answered any of it, so that something is owed whatever came after?"""
+        return self.first_chunk_at is not None or bool(self.parts)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -148,8 +154,11 @@ class Run:
         self.first_token_at = now
         self.phase = "stream"
 
-    def observed(self) -> Usage:
-        """Tokens as reported so far, completed by what was seen: an estimate, flagged."""
+    def observed(self, parts: Sequence[Embedding] = ()) -> Usage:
+        """Tokens as reported so far, completed by what was seen: an estimate, flagged. Of an
+        embedding, what the batches that came back took."""
+        if parts and all(part.usage.input is not None for part in parts):
+            return Usage(input=sum(part.usage.input or 0 for part in parts), output=0)
         heard = self.assembler
         reported = (heard.usage if heard else None) or Usage()
         seen = estimate_tokens(heard.text) + estimate_tokens(heard.reasoning) if heard else 0
@@ -183,10 +192,10 @@ class Run:
         if outcome == "ok":
             return self.charge_answer(rates, held)
         billing = trying.error.billing if trying.error else "observed"
-        if not trying.sent or billing == "none":
+        if not trying.sent or (billing == "none" and not trying.answering):
             return Charge(0, "none", "release", Usage())
-        if billing == "observed" and trying.first_chunk_at is not None:
-            usage = self.observed()
+        if billing != "presumed" and trying.answering:
+            usage = self.observed(trying.parts)
             nano = cost(rates, usage) if rates else None
             return Charge(nano, "estimated" if rates else "unknown", "settle", usage)
         return Charge(held, "presumed" if rates else "unknown", "presume", Usage())

@@ -1,6 +1,7 @@
 """Time: deadlines, hand-backs, hung providers, cancellation. Real loopback HTTP, no clocks."""
 
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -286,6 +287,46 @@ async def test_many_calls_at_once_never_spend_more_than_the_budget(tmp_path: Pat
     assert 5 <= ended.count(True) == len(answered)
     assert window["spent_nano"] == spent <= window["limit_nano"]
     assert window["reserved_nano"] == 0
+
+
+async def test_what_came_before_an_error_inside_a_stream_is_paid_for(tmp_path: Path) -> None:
+    async def fails(request: Request, send: Send) -> None:
+        await send(head(200, {"content-type": "text/event-stream"}))
+        await send(event({"content": "Half of an "}))
+        await send(b'data: {"error": {"message": "overloaded", "code": 503}}\n\n')
+
+    async with (
+        upstream(fails) as server,
+        seated(tmp_path, served("one", server.url), budget("10")) as seat,
+    ):
+        await seat.refused("complete", prompt="Hi", model="one/m")
+        attempts = seat.rows("SELECT cost_kind, cost_nano, output_tokens FROM attempts")
+        spent = seat.rows("SELECT spent_nano FROM budget_windows")[0]["spent_nano"]
+
+    assert {row["cost_kind"] for row in attempts} == {"estimated"}
+    assert all(row["output_tokens"] > 0 for row in attempts)
+    assert sum(row["cost_nano"] for row in attempts) == spent > 0
+
+
+async def test_batches_that_came_back_before_one_failed_are_paid_for(tmp_path: Path) -> None:
+    async def batch(request: Request, send: Send) -> None:
+        count = len(request.json["input"])
+        data = [{"index": n, "embedding": [1.0, 0.0]} for n in range(count)]
+        body = {"data": data, "usage": {"prompt_tokens": count}}
+        await answer(json.dumps(body))(request, send)
+
+    script = in_turn(batch, answer("oops", status=500), batch)
+    async with upstream(script) as server:
+        config = served("one", server.url, more='embedding_model = "m"')
+        async with seated(tmp_path, config, budget("10")) as seat:
+            said = await seat.said("embed", texts=["word"] * 300)
+            attempts = seat.rows("SELECT outcome, cost_nano, input_tokens FROM attempts")
+            spent = seat.rows("SELECT spent_nano FROM budget_windows")[0]["spent_nano"]
+
+    assert [row["outcome"] for row in attempts] == ["faulted", "ok"]
+    assert [row["input_tokens"] for row in attempts] == [256, 300]
+    assert sum(row["cost_nano"] for row in attempts) == spent == 556_000
+    assert said["cost_usd"] == 0.000556
 
 
 async def test_waiting_is_told_before_the_first_word(tmp_path: Path) -> None:
