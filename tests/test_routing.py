@@ -1,5 +1,6 @@
 """Where calls go: order, fallback, circuits, budgets, privacy, and the reasons for all of it."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,41 @@ async def test_a_circuit_opens_after_five_failures_and_the_next_call_skips_it(
     assert "code: no_route" in named
     assert "retry_after_s: " in named
     assert "Nothing was sent, no cost." in named
+
+
+async def test_an_open_circuit_is_tested_by_one_call_and_closes_when_it_passes(
+    tmp_path: Path,
+) -> None:
+    down = answer("down", status=503)
+    config = "[circuits]\nfailure_threshold = 1\n"
+    async with (
+        upstream(in_turn(down, spoken("Up again."))) as server,
+        seated(tmp_path, config, NO_RETRIES, served("one", server.url)) as seat,
+    ):
+        failed = await seat.refused("complete", prompt="Hi")
+        skipped = await seat.refused("complete", prompt="Hi")
+        seat.desk.clock = lambda: time.time() + 100
+        said = await seat.said("complete", prompt="Hi")
+        events = seat.rows("SELECT from_state, to_state FROM circuit_events ORDER BY id")
+
+    assert "code: all_failed" in failed
+    assert "code: no_route" in skipped
+    assert said["text"] == "Up again."
+    assert [(e["from_state"], e["to_state"]) for e in events] == [
+        ("closed", "open"),
+        ("open", "half_open"),
+        ("half_open", "closed"),
+    ]
+
+
+async def test_circuits_can_be_switched_off(tmp_path: Path) -> None:
+    off = "[circuits]\nenabled = false\n"
+    async with seated(tmp_path, FAILING, NO_RETRIES, off) as seat:
+        for _ in range(7):
+            await seat.said("complete", prompt="Hi")
+        asked = seat.desk.http.mock.seen
+
+    assert asked["bad"] == 7
 
 
 async def test_a_short_retry_after_is_waited_for_and_a_long_one_is_not(tmp_path: Path) -> None:

@@ -163,6 +163,17 @@ async def test_requests_of_a_piped_script_are_answered_before_the_end(tmp_path: 
     assert sorted(answer["id"] for answer in answers) == [0, 1, 2, 3, 4]
 
 
+async def test_a_prompt_of_20_mb_is_refused_and_the_server_goes_on(tmp_path: Path) -> None:
+    write_config(tmp_path, ONE)
+    with anyio.fail_after(20):
+        async with started(tmp_path) as seat:
+            refused = await seat.refused("complete", prompt="x" * 20_000_000)
+            said = await seat.said("complete", prompt="Hi")
+
+    assert refused.startswith("The request has 19.1 MiB, the limit is 8 MiB.")
+    assert said["text"] == "All is well."
+
+
 async def test_lines_that_are_no_messages_do_not_stop_the_server(tmp_path: Path) -> None:
     write_config(tmp_path, ONE)
     noise = b'hello\n{}\n[]\n\xff\xfe\n{"jsonrpc": "2.0", "id": 9}\n'
