@@ -16,6 +16,7 @@ from .registry import Registry
 from .routing import Candidate, Excluded
 from .run import Run
 
+NOTED_LATER = "the ledger could not be written; what this cost is noted later"
 PRICELESS = "Give its price in config.toml under [prices], or set routing.allow_unpriced."
 REASON_WORDS = {
     "disabled": "switched off",

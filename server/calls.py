@@ -242,13 +242,19 @@ class Calls:
 
     async def close(self, run: Run, trying: Trying, outcome: str) -> None:
         """Money, attempt and circuits in one transaction; where the call ends here, its row too.
-        Shielded: a cancelled caller does not leave money held."""
+        Shielded: a cancelled caller does not leave money held. A ledger that fails now takes no
+        answer along: what is to be written waits for it."""
         name = "deadline" if outcome == "cancelled" and run.ending == "timeout" else outcome
         closing = rows.closing(run, trying, name)
         last = outcome in ("ok", "cancelled")
         ending = rows.ending(run, None) if last else None
         with anyio.CancelScope(shield=True):
-            await self.desk.ledger.write(books.close_attempt, closing, ending)
+            try:
+                await self.desk.ledger.write(books.close_attempt, closing, ending)
+            except LedgerUnavailable as unavailable:
+                logger.warning("call %s is noted later: %s", run.call_id, unavailable)
+                run.warnings.append(answers.NOTED_LATER)
+                self.desk.ledger.write_soon(books.close_attempt, closing, ending)
 
     def patience(self, run: Run, candidate: Candidate, left: int) -> float:
         """Seconds to wait for a first sign of life: while others are left, they keep 40 % of the

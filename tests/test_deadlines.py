@@ -10,7 +10,9 @@ import pytest
 from seats import Era, Inside, budget, chain, scripted, seated, served, settled
 from upstream import Request, Send, answer, event, head, in_turn, silence, spoken, upstream
 
-from roundhouse_mcp.server import telling
+from roundhouse_mcp.server import books, telling
+from roundhouse_mcp.server.errors import LedgerUnavailable
+from roundhouse_mcp.server.ledger.store import Ledger
 
 LONG = "A long answer that goes on."
 
@@ -346,6 +348,31 @@ async def test_waiting_is_told_before_the_first_word(tmp_path: Path) -> None:
             await seat.client.call_tool("complete", {"prompt": "Hi"}, progress_callback=note)
 
     assert heard[0] == "one/m: waiting for the first word"
+
+
+async def test_an_answer_outlives_a_ledger_that_fails_before_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works, failed = Ledger.write, list[str]()
+
+    async def fails_once(ledger: Ledger, operation: Any, *arguments: Any) -> Any:
+        if operation is books.close_attempt and not failed:
+            failed.append("once")
+            raise LedgerUnavailable("The ledger is away.")
+        return await works(ledger, operation, *arguments)
+
+    monkeypatch.setattr(Ledger, "write", fails_once)
+    async with seated(tmp_path, scripted("one", "text=Paid%20for."), budget("10")) as seat:
+        said = await seat.said("complete", prompt="Hi")
+        await works(seat.desk.ledger, lambda db: None)
+        call = seat.rows("SELECT status, cost_nano FROM calls")[0]
+        left = await nothing_is_left(seat)
+
+    assert said["text"] == "Paid for."
+    assert said["warnings"] == ["the ledger could not be written; what this cost is noted later"]
+    assert call["status"] == "ok"
+    assert call["cost_nano"] == round(said["cost_usd"] * 1e9)
+    assert left
 
 
 async def test_a_caller_hears_a_heartbeat_while_nothing_changes(
