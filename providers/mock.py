@@ -9,7 +9,8 @@ limits as every other row. The script is the URL's query:
 word; `status` fails the first `times` requests (default: all of them) and then answers;
 `retry_after_s` goes out with such failures; `cut_after` breaks the stream after that many words;
 `hang` never answers; `tool` names a tool to call with `arguments` (JSON text); `model` is the name
-it claims to have answered with.
+it claims to have answered with. `loaded` names a model in memory, which can be listed and unloaded
+as Ollama's are.
 """
 
 import hashlib
@@ -24,6 +25,7 @@ import anyio
 import httpx2
 
 DIMENSIONS = 64
+LOADED_BYTES = 5_200_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,7 @@ class Script:
     tool: str | None = None
     arguments: str = "{}"
     model: str | None = None
+    loaded: str | None = None
 
 
 def script(query: Mapping[str, str]) -> Script:
@@ -150,16 +153,30 @@ def failure(script: Script) -> httpx2.Response:
 
 
 class MockTransport(httpx2.AsyncBaseTransport):
-    """Serves every URL of the scheme `mock`; counts requests per host for `times`."""
+    """Serves every URL of the scheme `mock`; counts requests per host for `times`, and remembers
+    on which hosts the model was unloaded."""
 
     def __init__(self) -> None:
         self.seen = Counter[str]()
+        self.unloaded = set[str]()
+
+    def memory(self, play: Script, request: httpx2.Request) -> httpx2.Response:
+        """The questions about a loaded model, as Ollama answers them."""
+        host = request.url.host
+        if request.url.path.endswith("/api/generate"):
+            self.unloaded.add(host)
+            return httpx2.Response(200, json={"done": True, "done_reason": "unload"})
+        here = play.loaded is not None and host not in self.unloaded
+        models = [{"name": play.loaded, "size": LOADED_BYTES}] if here else []
+        return httpx2.Response(200, json={"models": models})
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         play = script(dict(request.url.params))
         path = request.url.path
         if path.endswith("/models"):
             return httpx2.Response(200, json={"object": "list", "data": [{"id": "echo"}]})
+        if "/api/" in path:
+            return self.memory(play, request)
         self.seen[request.url.host] += 1
         if play.hang:
             await anyio.sleep_forever()

@@ -72,7 +72,7 @@ class Line:
         """The program's own interface stands beside its /v1."""
         parts = urlsplit(self.provider.base_url)
         path = parts.path.rstrip("/").removesuffix("/v1")
-        root = urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+        root = urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
         return replace(self, provider=replace(self.provider, base_url=root))
 
 

@@ -19,7 +19,7 @@ from mcp.types import CallToolResult, TextContent
 CONFIG = """\
 # Written by `roundhouse demo`. Every provider here is scripted and answers in process.
 [routing.tasks]
-code = { models = ["flaky/coder", "steady/coder"] }
+code = { models = ["flaky/coder", "steady/coder"], only = true }
 
 [providers.steady]
 like = "mock"
@@ -44,6 +44,12 @@ local = false
 base_url = "mock://lavish?text=This%20is%20never%20sent."
 models = ["grand"]
 priority = 3
+
+[providers.attic]
+like = "ollama"
+base_url = "mock://attic?loaded=qwen3:8b"
+models = ["qwen3:8b"]
+priority = 9
 
 [prices."steady/writer"]
 input = "0.25"
@@ -220,8 +226,8 @@ class Demo:
             self.stage.line(f"budget {row['budget']}: {spent} of ${row['limit_usd']:.2f}")
 
     async def unload(self) -> None:
-        self.stage.title(9, "unload_model", "free a local model's memory")
-        said = structured(await self.call("unload_model", model="steady/writer"))
+        self.stage.title(9, "unload_model", "get a local model's memory back")
+        said = structured(await self.call("unload_model", model="attic/qwen3:8b"))
         self.stage.line(said["detail"], good=said["unloaded"] or None)
 
 

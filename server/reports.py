@@ -23,6 +23,12 @@ from .settings import Period
 HOUR_S = 3600
 CALENDAR: Mapping[str, Period] = {"day": "day", "week": "week", "month": "month", "all": "total"}
 HEALTH_SPAN_S = 3600.0
+CIRCUIT_WORDS = {
+    "circuit_open": "open",
+    "half_open": "half-open",
+    "cooldown": "cooling down",
+    "hold": "held",
+}
 PERIOD_WORDS = {
     "hour": "this hour",
     "day": "today",
@@ -217,7 +223,7 @@ def circuit_of(
         if name == provider
     ]
     blocked = [
-        f"{'' if model == '*' else f'{model} '}{found.reason} ({found.detail})"
+        f"{CIRCUIT_WORDS[found.reason]} ({'all of it' if model == '*' else model} {found.detail})"
         for model, found in verdicts
         if found.reason is not None
     ]
