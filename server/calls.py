@@ -18,7 +18,7 @@ from ..providers.types import Call, EmbedCall, Embedding
 from . import answers, books, presence, retries, rows, telling
 from .asks import Ask, EmbedAsk, Size, Wish
 from .desk import Client, Desk
-from .errors import DeadlineExceeded, Declined, LedgerUnavailable, NotFound, OverBudget
+from .errors import Busy, DeadlineExceeded, Declined, LedgerUnavailable, NotFound, OverBudget
 from .offers import demand_for, planned
 from .outcomes import Embedded, Outcome
 from .routing import Candidate, Plan
@@ -137,6 +137,7 @@ class Calls:
                 run.scope.deadline = anyio.current_time() + RUN_CAP_S
                 await self.tell_story(run)
         except Declined as declined:
+            declined.nothing_sent = declined.nothing_sent and not run.attempts
             run.declined = declined
         except Exception as error:  # the outermost frame of this task: logged here, masked there
             logger.error("call %s failed: %s", run.call_id, type(error).__name__, exc_info=error)
@@ -179,8 +180,8 @@ class Calls:
             try:
                 await self.attempt(run, candidate, left)
                 return True
-            except OverBudget as over:
-                run.refusal = over  # another process took the money since the plan was made
+            except (OverBudget, Busy) as refusal:  # another call took the money, or the turn
+                run.refusal = refusal
                 return False
             except books.NotAdmitted:
                 return False
@@ -220,6 +221,7 @@ class Calls:
     async def attempt(self, run: Run, candidate: Candidate, left: int) -> None:
         """One request, with its money and its row. The reservation's id is chosen before anything
         is written, so that whatever happens it can be closed."""
+        self.desk.queue(candidate.offer.provider).check()
         trying = run.begin(candidate, self.patience(run, candidate, left))
         outcome = "cancelled"
         try:
@@ -270,7 +272,7 @@ class Calls:
         """Sends the request and listens. No sign of life within the attempt's patience is the
         provider's failure, and the next candidate's chance."""
         provider = trying.candidate.offer.provider
-        async with self.desk.queue(provider).turn():
+        async with self.desk.queue(provider).limiter:
             run.phase, trying.sent = "wait", True
             with anyio.move_on_after(trying.patience_s) as scope:
                 if isinstance(run.asked, EmbedCall):

@@ -4,8 +4,7 @@ import os
 import random
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from ..providers.catalog import Provider
-from .errors import Declined
+from .errors import Busy
 from .home import Home
 from .redact import Redactor
 from .registry import Registry
@@ -55,16 +54,15 @@ class Queue:
         self.provider = provider
         self.limiter = anyio.CapacityLimiter(limit)
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncGenerator[None]:
-        if self.limiter.statistics().tasks_waiting >= QUEUE:
-            raise Declined(
+    def check(self) -> None:
+        """Raises Busy where one more would wait behind too many."""
+        waiting = self.limiter.statistics().tasks_waiting
+        if self.limiter.available_tokens <= 0 and waiting >= QUEUE:
+            raise Busy(
                 f"{QUEUE} calls already wait for {self.provider}",
                 next_step="Try again later, or name another provider.",
                 retryable=True,
             )
-        async with self.limiter:
-            yield
 
 
 @dataclass(kw_only=True)

@@ -17,6 +17,7 @@ ERROR_CHARS = 300
 STATUS_OF: Mapping[str, Status] = {
     "no_route": "refused",
     "over_budget": "refused",
+    "busy": "refused",
     "bad_request": "refused",
     "not_found": "refused",
     "deadline_exceeded": "timeout",

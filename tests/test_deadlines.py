@@ -11,6 +11,7 @@ from seats import Era, Inside, budget, chain, scripted, seated, served, settled
 from upstream import Request, Send, answer, event, head, in_turn, silence, spoken, upstream
 
 from roundhouse_mcp.server import books, telling
+from roundhouse_mcp.server import desk as desks
 from roundhouse_mcp.server.errors import LedgerUnavailable
 from roundhouse_mcp.server.ledger.store import Ledger
 
@@ -267,6 +268,27 @@ async def test_a_missed_deadline_lists_what_was_tried_until_then(tmp_path: Path)
     assert any(fact.startswith("cost: $") for fact in facts)
     assert any(fact.startswith("- one/m throttled 429: slow down (") for fact in facts)
     assert any(fact.startswith("- one/m deadline (") for fact in facts)
+
+
+async def test_a_call_goes_elsewhere_when_too_many_wait_for_a_provider(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desks, "QUEUE", 0)
+    pause = anyio.Event()
+    async with upstream(spoken("a ", "b", pause=pause)) as server:
+        one = served("one", server.url, more="concurrency = 1")
+        config = (chain("one", "two"), one, scripted("two", "text=elsewhere"), budget("10"))
+        async with seated(tmp_path, *config) as seat:
+            await seat.said("complete", prompt="Hi", timeout_s=0.3)
+            other = await seat.said("complete", prompt="Hi")
+            refused = await seat.refused("complete", prompt="Hi", model="one/m")
+            calls = seat.rows("SELECT status, attempts FROM calls ORDER BY id")
+            pause.set()
+
+    assert other["text"] == "elsewhere"
+    assert refused.startswith("0 calls already wait for one. Try again later, or name another")
+    assert "code: busy" in refused
+    assert calls == [{"status": "ok", "attempts": 1}, {"status": "refused", "attempts": 0}]
 
 
 async def test_many_calls_at_once_never_spend_more_than_the_budget(tmp_path: Path) -> None:
