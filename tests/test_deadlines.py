@@ -88,7 +88,7 @@ async def test_at_the_deadline_the_text_so_far_comes_back_and_the_rest_can_be_re
     async with upstream(spoken("A long answer ", "that goes on.", pause=pause)) as server:
         config = (served("one", server.url), budget("10"))
         async with seated(tmp_path, *config) as seat:
-            first = await seat.said("complete", prompt="Hi", timeout_s=0.5)
+            first = await seat.said("complete", prompt="Hi", timeout_s=1)
             running = seat.rows("SELECT call_id FROM inflight")
             pause.set()
             rest = await seat.said("complete", call_id=first["call_id"], offset=len(first["text"]))
@@ -113,7 +113,7 @@ async def test_reading_on_too_early_gives_the_text_so_far_again(tmp_path: Path) 
         upstream(spoken("A long answer ", "that goes on.", pause=pause)) as server,
         seated(tmp_path, served("one", server.url)) as seat,
     ):
-        first = await seat.said("complete", prompt="Hi", timeout_s=0.3)
+        first = await seat.said("complete", prompt="Hi", timeout_s=0.8)
         again = await seat.said("complete", call_id=first["call_id"], offset=2, timeout_s=0.1)
         pause.set()
         whole = await seat.said("complete", call_id=first["call_id"])
@@ -221,7 +221,7 @@ async def test_an_answer_that_breaks_after_part_of_it_was_read_is_not_replaced(
     async with upstream(broken) as bad, upstream(spoken("Another answer.")) as good:
         config = (chain("bad", "good"), served("bad", bad.url), served("good", good.url))
         async with seated(tmp_path, *config, budget("10")) as seat:
-            first = await seat.said("complete", prompt="Hi", timeout_s=0.5)
+            first = await seat.said("complete", prompt="Hi", timeout_s=1)
             pause.set()
             text = await seat.refused("complete", call_id=first["call_id"], offset=10)
             left = await nothing_is_left(seat)
@@ -279,7 +279,7 @@ async def test_a_call_goes_elsewhere_when_too_many_wait_for_a_provider(
         one = served("one", server.url, more="concurrency = 1")
         config = (chain("one", "two"), one, scripted("two", "text=elsewhere"), budget("10"))
         async with seated(tmp_path, *config) as seat:
-            await seat.said("complete", prompt="Hi", timeout_s=0.3)
+            await seat.said("complete", prompt="Hi", timeout_s=0.8)
             other = await seat.said("complete", prompt="Hi")
             refused = await seat.refused("complete", prompt="Hi", model="one/m")
             calls = seat.rows("SELECT status, attempts FROM calls ORDER BY id")
@@ -419,7 +419,7 @@ async def test_a_caller_hears_a_heartbeat_while_nothing_changes(
 async def test_a_server_that_ends_settles_what_runs(tmp_path: Path) -> None:
     async with upstream(spoken("So far ", "never", pause=anyio.Event())) as server:
         async with seated(tmp_path, served("one", server.url), budget("10")) as seat:
-            first = await seat.said("complete", prompt="Hi", timeout_s=0.3)
+            first = await seat.said("complete", prompt="Hi", timeout_s=0.8)
         ended = seat.rows("SELECT call_id, status FROM calls")
         left = await nothing_is_left(seat)
 
