@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mcp.types import CallToolResult, TextContent
-from pydantic import BaseModel
 
 from ..providers.types import ToolCall, Usage
 from .errors import Declined
@@ -21,48 +20,6 @@ if TYPE_CHECKING:
 
 ERROR_BYTES = 1024
 RAW_BYTES = 700
-
-
-class Completed(BaseModel):
-    text: str
-    finish_reason: str
-    model: str
-    provider: str
-    usage: dict[str, Any]
-    cost_usd: float | None
-    call_id: str
-
-
-class EmbeddedResult(BaseModel):
-    model: str
-    provider: str
-    dimensions: int
-    count: int
-    usage: dict[str, Any]
-    cost_usd: float | None
-    call_id: str
-
-
-class Routed(BaseModel):
-    candidates: list[Any]
-    excluded: list[Any]
-    strategy: str
-
-
-class Health(BaseModel):
-    providers: list[Any]
-
-
-class Costs(BaseModel):
-    period: str
-    totals: dict[str, Any]
-    groups: list[Any]
-    budgets: list[Any]
-
-
-class Unloaded(BaseModel):
-    unloaded: bool
-    detail: str
 
 
 def usd(nano: int | None) -> float | None:

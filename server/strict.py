@@ -1,12 +1,14 @@
 """MCP tools that refuse unknown arguments, carry short schemas and say errors in our own words."""
 
 import logging
+from collections.abc import Awaitable, Callable
 from inspect import cleandoc
 from typing import Any, cast
 
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
+from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import ValidationError
 
 logger = logging.getLogger(__name__)
@@ -57,11 +59,19 @@ class StrictTool(Tool):
     twice, which an editor waits for."""
 
     @classmethod
-    def from_function(cls, *args: Any, **kwargs: Any) -> "StrictTool":
-        tool = super().from_function(*args, **kwargs)
+    def made(
+        cls,
+        function: Callable[..., Awaitable[CallToolResult]],
+        output: dict[str, Any],
+        *,
+        annotations: ToolAnnotations,
+        meta: dict[str, Any] | None = None,
+    ) -> "StrictTool":
+        """The tool of a function, with the schema of its structured results."""
+        tool = cls.from_function(function, annotations=annotations, meta=meta)
         tool.description = cleandoc(tool.description)
         tool.parameters = lean(tool.parameters) | {"additionalProperties": False}
-        tool.fn_metadata.output_schema = lean(tool.fn_metadata.output_schema)
+        tool.fn_metadata.output_schema = output
         assert isinstance(tool, StrictTool)
         return tool
 

@@ -11,11 +11,10 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from ..providers.types import Call, Effort
-from . import asks, results
+from . import asks, results, shapes
 from .asks import Ask, EmbedAsk, Prefer, Wish
 from .desk import Desk
 from .errors import Declined
-from .results import Completed, Costs, EmbeddedResult, Health, Routed, Unloaded
 from .settings import Privacy
 from .strict import StrictTool
 
@@ -52,6 +51,13 @@ def reports() -> ModuleType:
     from . import reports
 
     return reports
+
+
+def conversations() -> ModuleType:
+    """The models of messages and tools are built at first use."""
+    from . import conversations
+
+    return conversations
 
 
 class Tools:
@@ -103,7 +109,7 @@ class Tools:
             Literal["concise", "full", "raw"],
             Field(description="full adds attempts, timing, reasoning; raw the provider's errors"),
         ] = "concise",
-    ) -> Annotated[CallToolResult, Completed]:
+    ) -> CallToolResult:
         """Ask a language model, routed with fallback, budgets and cost accounting.
 
         Use for a second opinion, a cheaper or local model, images, or JSON by schema. Returns the
@@ -116,8 +122,8 @@ class Tools:
             if call_id is not None:
                 outcome = await self.desk.calls.read_on(call_id, timeout_s, report)
                 return results.completed(outcome, full=full, offset=offset, limit=most)
-            said = asks.conversation(prompt, messages, system, images or ())
-            specs = asks.tool_specs(tools or ())
+            said = conversations().conversation(prompt, messages, system, images or ())
+            specs = conversations().tool_specs(tools or ())
             call = Call(
                 messages=said,
                 max_tokens=max_tokens or self.desk.settings.limits.max_tokens,
@@ -165,7 +171,7 @@ class Tools:
             Literal["inline"] | Nothing,
             Field(description="inline returns the vectors themselves; for scripts, not for models"),
         ] = None,
-    ) -> Annotated[CallToolResult, EmbeddedResult]:
+    ) -> CallToolResult:
         """Embed texts, or rank them against a query.
 
         Use with query to find the texts closest in meaning. Vectors are not returned unless asked.
@@ -202,7 +208,7 @@ class Tools:
         strategy: Strategy = None,
         privacy: Secrecy = "any",
         max_cost_usd: MaxCost = None,
-    ) -> Annotated[CallToolResult, Routed]:
+    ) -> CallToolResult:
         """Show which models complete or embed would try, in order, at what cost, and why others are
         left out. Calls nothing, costs nothing."""
 
@@ -227,7 +233,7 @@ class Tools:
         self,
         provider: Provider = None,
         probe: Annotated[bool, Field(description="Ask each provider now; free of charge")] = False,
-    ) -> Annotated[CallToolResult, Health]:
+    ) -> CallToolResult:
         """Say which providers are usable: key, circuit, error rate, latency, models."""
 
         async def answer() -> CallToolResult:
@@ -242,7 +248,7 @@ class Tools:
         until: Text = None,
         group_by: list[Group] | Nothing = None,
         limit: Annotated[int, Field(ge=1, le=200)] = 20,
-    ) -> Annotated[CallToolResult, Costs]:
+    ) -> CallToolResult:
         """Report money and tokens spent, by provider, model, task, client or day, and what each
         budget has left."""
 
@@ -257,7 +263,7 @@ class Tools:
         model: Annotated[str, Field(description="Model or provider/model to unload")],
         provider: Provider = None,
         force: Annotated[bool, Field(description="Cancel calls that still use it")] = False,
-    ) -> Annotated[CallToolResult, Unloaded]:
+    ) -> CallToolResult:
         """Free the memory of a local model. Does nothing for cloud models."""
 
         async def answer() -> CallToolResult:
@@ -279,12 +285,12 @@ class Tools:
 def strict_tools(desk: Desk) -> list[StrictTool]:
     """The tools in the fixed order clients list them."""
     tools = Tools(desk)
-    make = StrictTool.from_function
+    make = StrictTool.made
     return [
-        make(tools.complete, annotations=OPEN, meta=UP_FRONT),
-        make(tools.embed, annotations=OPEN),
-        make(tools.route_for_task, annotations=READ),
-        make(tools.provider_health, annotations=READ),
-        make(tools.cost_report, annotations=READ),
-        make(tools.unload_model, annotations=UNLOAD),
+        make(tools.complete, shapes.COMPLETED, annotations=OPEN, meta=UP_FRONT),
+        make(tools.embed, shapes.EMBEDDED, annotations=OPEN),
+        make(tools.route_for_task, shapes.ROUTED, annotations=READ),
+        make(tools.provider_health, shapes.HEALTH, annotations=READ),
+        make(tools.cost_report, shapes.COSTS, annotations=READ),
+        make(tools.unload_model, shapes.UNLOADED, annotations=UNLOAD),
     ]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from roundhouse_mcp.providers.types import Image, Message, Tool, ToolCall
-from roundhouse_mcp.server import asks
+from roundhouse_mcp.server import asks, conversations
 from roundhouse_mcp.server.errors import BadRequest
 
 PIXEL = base64.b64encode(b"\x89PNG\r\n").decode()
@@ -15,13 +15,13 @@ DATA_URL = f"data:image/png;base64,{PIXEL}"
 
 
 def test_a_prompt_becomes_one_user_message_after_the_system_text() -> None:
-    said = asks.conversation("hi", None, "be brief", ())
+    said = conversations.conversation("hi", None, "be brief", ())
 
     assert said == (Message(role="system", text="be brief"), Message(role="user", text="hi"))
 
 
 def test_images_travel_with_the_prompt() -> None:
-    said = asks.conversation("what is this?", None, None, (DATA_URL,))
+    said = conversations.conversation("what is this?", None, None, (DATA_URL,))
 
     assert said[0].images == (Image("image/png", PIXEL),)
 
@@ -45,7 +45,7 @@ def test_a_conversation_in_chat_completions_form_is_understood() -> None:
         {"role": "tool", "tool_call_id": "c1", "content": "2"},
     ]
 
-    said = asks.conversation(None, messages, None, ())
+    said = conversations.conversation(None, messages, None, ())
 
     assert said == (
         Message(role="system", text="rules"),
@@ -59,7 +59,7 @@ def test_a_tool_call_as_we_return_it_is_taken_back_with_its_signature() -> None:
     call = {"id": "c1", "name": "f", "arguments": {"a": 1}, "signature": "s"}
     messages = [{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [call]}]
 
-    said = asks.history(messages)
+    said = conversations.history(messages)
 
     assert said[1].tool_calls == (ToolCall(id="c1", name="f", arguments={"a": 1}, signature="s"),)
 
@@ -81,7 +81,7 @@ def test_a_conversation_that_makes_no_sense_is_refused_in_one_sentence(
     prompt: str | None, messages: list[dict[str, Any]] | None, words: str
 ) -> None:
     with pytest.raises(BadRequest, match=words):
-        asks.conversation(prompt, messages, None, ())
+        conversations.conversation(prompt, messages, None, ())
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_conversation_that_makes_no_sense_is_refused_in_one_sentence(
 )
 def test_an_image_that_cannot_be_sent_is_refused(url: str, words: str) -> None:
     with pytest.raises(BadRequest, match=words):
-        asks.image(url)
+        conversations.image(url)
 
 
 def test_tools_are_taken_flat_or_wrapped() -> None:
@@ -103,8 +103,8 @@ def test_tools_are_taken_flat_or_wrapped() -> None:
     flat = {"name": "f", "description": "d", "parameters": parameters}
     expected = Tool(name="f", description="d", parameters=parameters)
 
-    assert asks.tool_specs([flat]) == (expected,)
-    assert asks.tool_specs([{"type": "function", "function": flat}]) == (expected,)
+    assert conversations.tool_specs([flat]) == (expected,)
+    assert conversations.tool_specs([{"type": "function", "function": flat}]) == (expected,)
 
 
 @pytest.mark.parametrize(
@@ -120,11 +120,11 @@ def test_a_malformed_tool_is_refused_with_its_place(
     tools: list[dict[str, Any]], words: str
 ) -> None:
     with pytest.raises(BadRequest, match=words):
-        asks.tool_specs(tools)
+        conversations.tool_specs(tools)
 
 
 def test_a_tool_choice_must_be_one_there_is() -> None:
-    tools = asks.tool_specs([{"name": "f"}])
+    tools = conversations.tool_specs([{"name": "f"}])
 
     assert [asks.tool_choice(c, tools) for c in (None, "auto", "f")] == [None, "auto", "f"]
     with pytest.raises(BadRequest, match="none of auto"):
