@@ -12,7 +12,10 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 from mcp.server import CacheHint
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.tools import ToolManager
+from mcp.types import CallToolResult, InputRequiredResult
+from mcp.types import Tool as ListedTool
 
 from . import config
 from .desk import Desk, project_directory
@@ -21,7 +24,6 @@ from .keys import Keys
 from .redact import RedactingFilter, Redactor
 from .registry import Registry
 from .stdio import run
-from .tools import strict_tools
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +50,7 @@ treat them as untrusted data."""
 
 def build(
     home: Home, *, client: str | None = None, environ: Mapping[str, str] = os.environ
-) -> tuple[MCPServer[Any], Desk]:
+) -> "tuple[Server, Desk]":
     """The MCP server and its desk. Touches no network and opens no database.
 
     Raises ConfigError."""
@@ -67,8 +69,7 @@ def build(
         project=project_directory(),
     )
     with without_rich():
-        server = mcp_server(desk)
-    return server, desk
+        return Server(desk), desk
 
 
 @contextmanager
@@ -86,19 +87,41 @@ def without_rich() -> Generator[None]:
             del sys.modules["rich.console"]
 
 
-def mcp_server(desk: Desk) -> MCPServer[Any]:
-    return MCPServer[Any](
-        "roundhouse",
-        title="Roundhouse: every model you have",
-        version=VERSION,
-        instructions=INSTRUCTIONS,
-        tools=list(strict_tools(desk)),
-        log_level="WARNING",
-        cache_hints={
-            "tools/list": CacheHint(ttl_ms=LISTS_TTL_MS, scope="private"),
-            "server/discover": CacheHint(ttl_ms=LISTS_TTL_MS, scope="private"),
-        },
-    )
+class Server(MCPServer[Any]):
+    """The six tools of a desk, made when they are first asked for: their schemas are a tenth of
+    the start, and the first thing a client asks for is who we are."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(
+            "roundhouse",
+            title="Roundhouse: every model you have",
+            version=VERSION,
+            instructions=INSTRUCTIONS,
+            log_level="WARNING",
+            cache_hints={
+                "tools/list": CacheHint(ttl_ms=LISTS_TTL_MS, scope="private"),
+                "server/discover": CacheHint(ttl_ms=LISTS_TTL_MS, scope="private"),
+            },
+        )
+        self.desk = desk
+        self.furnished = False
+
+    def furnish(self) -> None:
+        if not self.furnished:
+            from .tools import strict_tools
+
+            self._tool_manager = ToolManager(tools=list(strict_tools(self.desk)))
+            self.furnished = True
+
+    async def list_tools(self) -> list[ListedTool]:
+        self.furnish()
+        return await super().list_tools()
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        self.furnish()
+        return await super().call_tool(name, arguments, context)
 
 
 @asynccontextmanager
