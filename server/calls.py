@@ -15,7 +15,7 @@ from ..providers.assemble import Assembler
 from ..providers.errors import TimedOut, UpstreamError
 from ..providers.http import Limits
 from ..providers.types import Call, EmbedCall, Embedding
-from . import answers, books, presence, retries, rows, telling
+from . import answers, books, presence, refusals, retries, rows, telling
 from .asks import Ask, EmbedAsk, Size, Wish
 from .desk import Client, Desk
 from .errors import Busy, DeadlineExceeded, Declined, LedgerUnavailable, NotFound, OverBudget
@@ -128,7 +128,7 @@ class Calls:
     async def too_late(self, run: Run) -> DeadlineExceeded:
         run.ending = "timeout"
         await self.stop(run)
-        return answers.too_late(run)
+        return refusals.too_late(run)
 
     async def carry_out(self, run: Run) -> None:
         """The task of one call. Nothing it meets may take the server along."""
@@ -163,13 +163,13 @@ class Calls:
         made = await planned(self.desk, run.wish, demand, run.client)
         run.plan, run.windows, run.rooms = made.plan, made.windows, made.rooms
         if not run.plan.candidates:
-            raise answers.no_route(run)
+            raise refusals.no_route(run)
         fallback = self.desk.settings.routing.fallback
         candidates = run.plan.candidates if fallback else run.plan.candidates[:1]
         for index, candidate in enumerate(candidates):
             if await self.try_candidate(run, candidate, len(candidates) - index - 1):
                 return
-        raise answers.all_failed(run)
+        raise refusals.all_failed(run)
 
     async def try_candidate(self, run: Run, candidate: Candidate, left: int) -> bool:
         """Attempts at one candidate until it answers (True) or the next one's turn comes (False).
@@ -189,7 +189,7 @@ class Calls:
                 run.last_error = error
                 step = self.next_step(run, error, here, left)
             if step.step == "stop":
-                raise answers.all_failed(run)
+                raise refusals.all_failed(run)
             if step.step == "next":
                 return False
             await self.pause(run, step)

@@ -1,0 +1,150 @@
+"""The words for calls that got no answer: what happened, and what would change it. Pure."""
+
+from collections.abc import Sequence
+
+from .errors import Declined, NoRoute, OverBudget
+from .money import dollars
+from .outcomes import Failed, Late
+from .routing import Excluded
+from .run import Run
+
+PRICELESS = "Give its price in config.toml under [prices], or set routing.allow_unpriced."
+REASON_WORDS = {
+    "disabled": "switched off",
+    "key_missing": "without a key",
+    "not_running": "not running",
+    "over_budget": "over budget",
+}
+
+
+def too_late(run: Run) -> Late:
+    cost, _ = run.total_cost()
+    return Late(
+        f"no model had begun to answer after {run.timeout_s:g} s",
+        next_step="Raise timeout_s, or name a faster model.",
+        call_id=run.call_id,
+        attempts=tuple(run.attempts),
+        retryable=True,
+        nothing_sent=not run.attempts,
+        facts=(("cost", amount(cost)),) if run.attempts else (),
+    )
+
+
+def no_route(run: Run) -> Declined:
+    """Why nothing is left to try, and what would change that."""
+    assert run.plan is not None
+    out = within_reach(run, run.plan.excluded)
+    money = [e for e in out if e.reason in ("over_budget", "max_cost", "unpriced")]
+    others = [e for e in out if e.reason not in ("key_missing", "not_running", "disabled")]
+    if money and len(money) == len(others):
+        return unaffordable(run, money)
+    waits = [e.until for e in out if e.until is not None]
+    soonest = min(waits) - run.desk.clock() if waits else None
+    return NoRoute(
+        f"no model can take this call: {listed(out, others, aimed(run))}",
+        next_step=advice(run, others),
+        retryable=bool(waits),
+        retry_after_s=max(0.0, soonest) if soonest is not None else None,
+    )
+
+
+def within_reach(run: Run, out: Sequence[Excluded]) -> Sequence[Excluded]:
+    """Of a call that must stay on this machine: what is on it, if anything."""
+    here = [e for e in out if e.reason != "privacy"]
+    return here if run.local_only and here else out
+
+
+def unaffordable(run: Run, money: Sequence[Excluded]) -> Declined:
+    first = money[0]
+    if first.budget is None:
+        return NoRoute(
+            f"no model can take this call: {in_words(money)}",
+            next_step=PRICELESS
+            if first.reason == "unpriced"
+            else "Raise max_cost_usd, lower max_tokens, or name a cheaper model.",
+        )
+    return OverBudget(
+        f"{first.provider}/{first.model} is over budget: it {first.detail}",
+        next_step="Lower max_tokens, name a cheaper model (prefer=cheapest), or raise the budget.",
+        budget=first.budget,
+        needed_nano=first.needed_nano,
+        free_nano=run.rooms[first.budget].free_nano,
+        resets_at=first.until,
+    )
+
+
+def aimed(run: Run) -> bool:
+    """Did the caller say where the call should go, so that only that needs explaining?"""
+    return bool(run.wish.model or run.wish.provider or run.local_only)
+
+
+def listed(out: Sequence[Excluded], others: Sequence[Excluded], aimed: bool) -> str:
+    """What there is and cannot be used; of a machine with nothing set up, just that."""
+    if others or (aimed and out):
+        return in_words(others or out)
+    return "no provider that is switched on has a key, and no local program answers"
+
+
+def in_words(excluded: Sequence[Excluded]) -> str:
+    """The reasons, a few in full and the rest counted."""
+    shown = [f"{e.provider}/{e.model} {e.detail or REASON_WORDS[e.reason]}" for e in excluded[:4]]
+    more = f" and {len(excluded) - 4} more" if len(excluded) > 4 else ""
+    return "; ".join(shown) + more
+
+
+def advice(run: Run, others: Sequence[Excluded]) -> str:
+    if others:
+        return "route_for_task shows every reason; provider_health shows what is up."
+    if aimed(run):
+        return "`roundhouse doctor` says what is missing."
+    return run.desk.registry.what_would_enable()
+
+
+def all_failed(run: Run) -> Declined:
+    """Every attempt failed, or the money went elsewhere between plan and attempt."""
+    if not run.attempts:
+        return run.refusal or NoRoute("every candidate was taken or blocked", retryable=True)
+    error = run.last_error
+    last = run.attempts[-1]
+    several = f" (the last of {len(run.attempts)} attempts)" if len(run.attempts) > 1 else ""
+    status = f"HTTP {last.http_status}, " if last.http_status else ""
+    cost, _ = run.total_cost()
+    return Failed(
+        f"{last.provider}/{last.model} {last.outcome.replace('_', ' ')}{several}: "
+        f"{status}{last.detail or 'no detail'}",
+        next_step=next_step(run),
+        call_id=run.call_id,
+        attempts=tuple(run.attempts),
+        raw=run.desk.redactor.text(error.body) if error else "",
+        retryable=bool(error and (error.retry_same or error.circuit == "failure")),
+        retry_after_s=error.retry_after_s if error else None,
+        nothing_sent=False,
+        facts=(
+            ("provider", last.provider),
+            *((("http_status", str(last.http_status)),) if last.http_status else ()),
+            ("cost", amount(cost)),
+        ),
+    )
+
+
+def amount(cost_nano: int | None) -> str:
+    return "unknown" if cost_nano is None else dollars(cost_nano)
+
+
+NEXT_STEPS = {
+    "locked": "Check the key: `roundhouse doctor` says where it came from.",
+    "exhausted": "The account is out of credit or quota; another provider can take over.",
+    "misdirected": "Check the model's name and the provider's address.",
+    "refused": "Change the request; sending it again will fail again.",
+    "too_long": "Send less, or name a model with a larger context.",
+    "throttled": "Wait, or name another provider.",
+}
+
+
+def next_step(run: Run) -> str:
+    error = run.last_error
+    if error is None:
+        return ""
+    provider = run.attempts[-1].provider
+    hint = run.desk.registry.start_hint(provider) if error.kind == "unreachable" else ""
+    return hint or NEXT_STEPS.get(error.kind, "provider_health shows what is up.")
