@@ -14,6 +14,7 @@ from .types import Chunk
 from .wire import ChatWire
 
 GRACE_S = 0.25
+JSON_STARTS = tuple(bytes([byte]) for byte in b'{["-0123456789ntf')
 T = TypeVar("T")
 
 
@@ -63,8 +64,8 @@ class Answer:
         """Decides by the first bytes what the body is: a stream, or the whole answer as JSON."""
         self.head += data
         first = self.head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-        whole = self.wire.FRAMING == "sse" or self.reader.media_type == "application/json"
-        if whole and first in (b"{", b"["):
+        as_json = self.reader.media_type == "application/json"
+        if first in JSON_STARTS and (as_json or (self.wire.FRAMING == "sse" and first in b"{[")):
             if not data:
                 self.ready.append(self.decoded(lambda: self.whole(self.head)))
                 self.reader.progress.complete = self.ended = True

@@ -170,6 +170,7 @@ async def test_silence_after_the_proof_of_completion_loses_nothing() -> None:
         (answer('{"choices": []}'), "garbled", "the answer is not understood"),
         (answer('{"choices": 7}'), "garbled", "the answer is not understood"),
         (answer("[]"), "garbled", "the answer is not understood"),
+        (answer("null"), "garbled", "the answer is not understood"),
         (answer('{"choices": [{'), "garbled", "the answer is not valid JSON"),
         (answer("data: {oops\n\n", kind=STREAM), "garbled", "the answer is not valid JSON"),
         (answer("data: 7\n\n", kind=STREAM), "garbled", "the answer is not understood"),

@@ -28,6 +28,8 @@ def decode(body: Any, *, provider: str) -> Embedding:
         raise from_body(provider, body)
     data: list[Any] = body["data"]
     order = sorted(range(len(data)), key=lambda n: data[n].get("index", n))
+    if [data[n].get("index", n) for n in order] != list(range(len(data))):
+        raise ValueError("the vectors are not numbered one by one from 0")
     used: Any = body.get("usage") or {}
     return Embedding(
         vectors=tuple(vector(data[n]["embedding"]) for n in order),

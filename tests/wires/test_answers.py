@@ -12,7 +12,7 @@ from roundhouse_mcp.providers.assemble import Assembler
 from roundhouse_mcp.providers.errors import UpstreamError
 from roundhouse_mcp.providers.framing import FRAMINGS
 from roundhouse_mcp.providers.types import Chunk, Completion, Usage
-from roundhouse_mcp.providers.wire import chat_wire
+from roundhouse_mcp.providers.wire import chat_wire, embed_wire
 
 WIRES = ("openai_chat", "anthropic_messages", "ollama")
 CASES: dict[str, Any] = {
@@ -137,3 +137,11 @@ def test_surrogate_halves_in_separate_pieces_are_joined() -> None:
         assembler.add(Chunk(text=text))
 
     assert assembler.text == "a\U0001f600b\ufffd"
+
+
+@pytest.mark.parametrize("places", [[1, 2], [0, 0], [0, 2]])
+def test_vectors_that_are_not_numbered_one_by_one_are_not_guessed_at(places: list[int]) -> None:
+    body = {"data": [{"index": place, "embedding": [1.0]} for place in places]}
+
+    with pytest.raises(ValueError, match="not numbered one by one"):
+        embed_wire("openai_embeddings").decode(body, provider="p")
