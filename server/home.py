@@ -1,5 +1,7 @@
 """Where Roundhouse keeps everything of one user: one directory, whatever the environment."""
 
+import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,3 +66,20 @@ class Home:
                 f"{self.path} cannot be made ({reason}); "
                 f"name a directory you can write to in {VARIABLE}."
             ) from error
+
+    def write(self, path: Path, text: str) -> None:
+        """Replaces one of the files in one step; it is never readable by others, not even for a
+        moment. Raises ConfigError, and leaves the old file, where that fails."""
+        self.make()
+        try:
+            handle, temporary = tempfile.mkstemp(dir=self.path, prefix=".new-")  # 0600 at once
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(temporary).replace(path)
+            finally:
+                Path(temporary).unlink(missing_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be written: {error.strerror}.") from None

@@ -7,7 +7,6 @@ hence the file.
 
 import importlib
 import os
-import tempfile
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -189,22 +188,9 @@ def forget_in_keyring(name: str) -> None:
 
 
 def write(home: Home, entries: Mapping[str, Entry]) -> None:
-    """Replaces the file in one step; it is never readable by others, not even for a moment."""
-    home.make()
+    """Replaces the file. Raises ConfigError."""
     lines = "".join(f"{quoted(name)} = {as_toml(entries[name])}\n" for name in sorted(entries))
-    text = "# Written by `roundhouse keys set`. Keep it to yourself.\n" + lines
-    try:
-        handle, temporary = tempfile.mkstemp(dir=home.path, prefix=".keys-")  # 0600 from the start
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(home.keys)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{home.keys} cannot be written: {error.strerror}.") from None
+    home.write(home.keys, "# Written by `roundhouse keys set`. Keep it to yourself.\n" + lines)
 
 
 def as_toml(entry: Entry) -> str:

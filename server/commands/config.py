@@ -12,7 +12,6 @@ from ..config import HIDDEN, Loaded
 from ..errors import ConfigError
 from ..home import Home
 from ..lines import Path, leaves, shown
-from .edits import write
 from .workbench import workbench
 
 TEMPLATE = """\
@@ -104,7 +103,7 @@ def init() -> None:
     home = Home.find(os.environ)
     if home.config.exists():
         raise ConfigError(f"{home.config} is there already; edit it, or move it away first.")
-    write(home, TEMPLATE)
+    home.write(home.config, TEMPLATE)
     click.echo(f"Wrote {home.config}; every line in it is optional.")
 
 

@@ -1,9 +1,6 @@
 """Changes to config.toml that keep its comments: tried on a copy first, then put in one step."""
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, cast
 
 import tomlkit
@@ -29,7 +26,7 @@ def edit(home: Home, environ: Mapping[str, str], change: Callable[[Tables], None
         config.understood(after, home.config, environ)
     except ConfigError as error:
         raise ConfigError(f"Nothing was changed. {error}") from None
-    write(home, after)
+    home.write(home.config, after)
 
 
 def table(tables: Tables, *path: str) -> Tables:
@@ -42,20 +39,3 @@ def table(tables: Tables, *path: str) -> Tables:
             raise ConfigError(f"{'.'.join(path)} is no table in the file; correct it by hand.")
         tables = cast("Tables", found)
     return tables
-
-
-def write(home: Home, text: str) -> None:
-    """Replaces config.toml in one step, for its owner only. Raises ConfigError."""
-    home.make()
-    try:
-        handle, temporary = tempfile.mkstemp(dir=home.path, prefix=".config-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(home.config)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{home.config} cannot be written: {error.strerror}.") from None
