@@ -23,7 +23,8 @@ READ = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 UNLOAD = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
-UP_FRONT = {"anthropic/alwaysLoad": True, "anthropic/maxResultSizeChars": 500_000}
+WHOLE = {"anthropic/maxResultSizeChars": 500_000}  # else Claude Code cuts at 50,000 characters
+UP_FRONT = {"anthropic/alwaysLoad": True, **WHOLE}
 
 Nothing = SkipJsonSchema[None]
 Text = str | Nothing
@@ -288,7 +289,7 @@ def strict_tools(desk: Desk) -> list[StrictTool]:
     make = StrictTool.made
     return [
         make(tools.complete, shapes.COMPLETED, annotations=OPEN, meta=UP_FRONT),
-        make(tools.embed, shapes.EMBEDDED, annotations=OPEN),
+        make(tools.embed, shapes.EMBEDDED, annotations=OPEN, meta=WHOLE),
         make(tools.route_for_task, shapes.ROUTED, annotations=READ),
         make(tools.provider_health, shapes.HEALTH, annotations=READ),
         make(tools.cost_report, shapes.COSTS, annotations=READ),
