@@ -166,7 +166,7 @@ async def test_a_key_with_a_line_break_inside_is_named_and_never_quoted(tmp_path
         (answer(HTML, kind="text/html"), "garbled", "one/m garbled"),
         (answer('{"choices": []}'), "garbled", "one/m garbled"),
         (answer('{"choices": [{"message"'), "garbled", "one/m garbled"),
-        (answer("null"), "interrupted", "one/m interrupted"),
+        (answer("null"), "garbled", "one/m garbled"),
         (answer(""), "garbled", "one/m garbled"),
         (answer("", kind=KIND), "garbled", "the answer is empty"),
         (answer("data: {oops\n\n", kind=KIND), "garbled", "one/m garbled"),
