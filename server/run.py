@@ -231,7 +231,13 @@ class Shelf:
         return [run for run in self.runs.values() if not run.done.is_set()]
 
     def keep(self, run: Run) -> None:
-        """A run ended; the oldest ended ones are forgotten until few and small enough remain."""
+        """A run ended; the oldest ended ones are forgotten until few and small enough remain. Of
+        those that stay only the answer is kept, not what was asked; vectors nobody can read on
+        in are not kept at all."""
+        if isinstance(run.asked, EmbedCall):
+            del self.runs[run.call_id]
+            return
+        run.asked = replace(run.asked, messages=())
         size = len(run.text)
         self.finished.append((run.call_id, size))
         self.chars += size

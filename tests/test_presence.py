@@ -64,3 +64,15 @@ async def test_an_answer_from_another_model_than_the_one_asked_for_is_pointed_ou
         said = await seat.said("complete", prompt="Hi", model="one/m")
 
     assert said["warnings"] == ["asked for m, answered by tiny"]
+
+
+async def test_a_finished_call_keeps_its_answer_and_forgets_what_was_asked(tmp_path: Path) -> None:
+    async with seated(tmp_path, scripted("one", "text=Kept")) as seat:
+        said = await seat.said("complete", prompt="Forget me", model="one/m")
+        await seat.said("embed", texts=["Forget me too"], model="one/m")
+        kept = list(seat.desk.calls.shelf.runs.values())
+        again = await seat.said("complete", call_id=said["call_id"])
+
+    assert [run.call_id for run in kept] == [said["call_id"]]
+    assert "Forget me" not in repr(kept[0].asked)
+    assert again["text"] == "Kept"
