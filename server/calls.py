@@ -15,7 +15,7 @@ from ..providers.assemble import Assembler
 from ..providers.errors import TimedOut, UpstreamError
 from ..providers.http import Limits
 from ..providers.types import Call, EmbedCall, Embedding
-from . import answers, books, presence, refusals, retries, rows, telling
+from . import answers, books, following, presence, refusals, retries, rows, telling
 from .asks import Ask, EmbedAsk, Size, Wish
 from .desk import Client, Desk
 from .errors import Busy, DeadlineExceeded, Declined, LedgerUnavailable, NotFound, OverBudget
@@ -42,6 +42,7 @@ class Calls:
 
     async def route(self, wish: Wish, size: Size, client: Client) -> Plan:
         """The plan a call of this size would execute now. Writes and sends nothing."""
+        following.follow(self.desk)
         demand = demand_for(self.desk, wish, size=size)
         return (await planned(self.desk, wish, demand, client)).plan
 
@@ -85,8 +86,10 @@ class Calls:
         group = self.desk.group
         if group is None:
             raise Declined("the server is shutting down", retryable=True)
+        following.follow(self.desk)
         run = Run(
             desk=self.desk,
+            registry=self.desk.registry,
             call_id=self.desk.new_id(),
             wish=wish,
             client=client,
@@ -289,8 +292,8 @@ class Calls:
         assembler = run.assembler = Assembler()
         stream = self.desk.http.stream(
             offer.provider,
-            self.desk.key_of(offer.provider),
-            answers.call_for(asked, trying.candidate, self.desk.registry),
+            run.registry.key_of(offer.provider),
+            answers.call_for(asked, trying.candidate, run.registry),
             model=offer.model,
             limits=Limits(first_byte_s=trying.patience_s),
             local_only=run.local_only,
@@ -311,7 +314,7 @@ class Calls:
         for batch in answers.batches(asked, offer.provider.embed_batch):
             part = await self.desk.http.embed(
                 offer.provider,
-                self.desk.key_of(offer.provider),
+                run.registry.key_of(offer.provider),
                 batch,
                 model=offer.model,
                 limits=Limits(first_byte_s=trying.patience_s),

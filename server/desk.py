@@ -79,6 +79,8 @@ class Desk:
     registry: Registry
     redactor: Redactor
     user_agent: str
+    environ: Mapping[str, str] = field(default_factory=dict[str, str])
+    read_as: tuple[object, object] = (None, None)
     client: str | None = None
     project: str = ""
     clock: Callable[[], float] = time.time
@@ -136,6 +138,14 @@ class Desk:
             for name, price in self.settings.prices.items()
         }
 
+    def take_up(self, settings: Settings, registry: Registry, config_hash: str) -> None:
+        """Changed settings, for every call that begins from now on."""
+        self.settings, self.registry, self.config_hash = settings, registry, config_hash
+        self.redactor.learn(registry.secrets())
+        for made_of_settings in ("budgets", "prices"):
+            self.__dict__.pop(made_of_settings, None)
+        self.queues.clear()
+
     async def close(self) -> None:
         """Lets go of the network and the ledger, whichever were used."""
         if "http" in self.__dict__:
@@ -145,10 +155,6 @@ class Desk:
 
     def new_id(self) -> str:
         return ulid(self.clock(), secrets.randbits(80))
-
-    def key_of(self, provider: Provider) -> str | None:
-        key = self.registry.key(provider.name)
-        return key.value if key else None
 
     def queue(self, provider: Provider) -> Queue:
         if provider.name not in self.queues:

@@ -56,6 +56,10 @@ class Home:
                 f"There is no home directory to keep Roundhouse's files in; set {VARIABLE}."
             ) from None
 
+    def stamps(self) -> tuple[object, object]:
+        """What tells one version of the configuration and of the keys from the next."""
+        return stamp(self.config), stamp(self.keys)
+
     def make(self) -> None:
         """Creates the directory, for its owner only. Raises ConfigError where that fails."""
         try:
@@ -83,3 +87,12 @@ class Home:
                 Path(temporary).unlink(missing_ok=True)
         except OSError as error:
             raise ConfigError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """Time, size and identity of a file; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import anyio
 
-from . import books, budgets
+from . import books, budgets, following
 from .budgets import Window
 from .desk import Client, Desk
 from .ledger import records, servers
@@ -22,6 +22,7 @@ async def beat(desk: Desk) -> None:
     desk.ledger.write_soon(servers.register_server, server_row(desk))
     shown: tuple[Window, ...] = ()
     while True:
+        following.follow(desk)
         windows = open_windows(desk)
         if windows != shown:
             desk.ledger.write_soon(books.show_budgets, windows, desk.clock(), desk.server_id)

@@ -97,7 +97,7 @@ def advice(run: Run, others: Sequence[Excluded]) -> str:
         return "route_for_task shows every reason; provider_health shows what is up."
     if aimed(run):
         return "`roundhouse doctor` says what is missing."
-    return run.desk.registry.what_would_enable()
+    return run.registry.what_would_enable()
 
 
 def all_failed(run: Run) -> Declined:
@@ -146,5 +146,5 @@ def next_step(run: Run) -> str:
     if error is None:
         return ""
     provider = run.attempts[-1].provider
-    hint = run.desk.registry.start_hint(provider) if error.kind == "unreachable" else ""
+    hint = run.registry.start_hint(provider) if error.kind == "unreachable" else ""
     return hint or NEXT_STEPS.get(error.kind, "provider_health shows what is up.")

@@ -55,6 +55,10 @@ class Registry:
     def key(self, name: str) -> Key | None:
         return self.rows[name].key
 
+    def key_of(self, provider: Provider) -> str | None:
+        key = self.key(provider.name)
+        return key.value if key else None
+
     def keys_present(self) -> tuple[str, ...]:
         """The providers that have a key, by name."""
         return tuple(name for name, row in self.rows.items() if row.key is not None)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..providers.assemble import Assembler
     from .books import Opened
     from .desk import Client, Desk
+    from .registry import Registry
 
 KEPT_RUNS = 64
 KEPT_CHARS = 8_000_000
@@ -69,9 +70,11 @@ class Trying:
 @dataclass(slots=True, kw_only=True)
 class Run:
     """A call from its first moment to the reading of its answer. Times are UTC epoch seconds;
-    `begun` is of the monotonic clock."""
+    `begun` is of the monotonic clock. `registry` is the one it began with: the configuration may
+    change while it runs."""
 
     desk: "Desk"
+    registry: "Registry"
     call_id: str
     wish: Wish
     client: "Client"

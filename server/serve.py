@@ -54,10 +54,11 @@ def build(
     """The MCP server and its desk. Touches no network and opens no database.
 
     Raises ConfigError."""
+    read_as = home.stamps()
     loaded = config.load(home, environ)
     keys = Keys.load(home, environ)
     registry = Registry.build(loaded.settings, keys, environ)
-    redactor = Redactor(row.key.value for row in registry.listed() if row.key is not None)
+    redactor = Redactor(registry.secrets())
     desk = Desk(
         home=home,
         settings=loaded.settings,
@@ -65,6 +66,8 @@ def build(
         registry=registry,
         redactor=redactor,
         user_agent=f"roundhouse/{VERSION}",
+        environ=environ,
+        read_as=read_as,
         client=client,
         project=project_directory(),
     )

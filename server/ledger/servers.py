@@ -59,6 +59,14 @@ def name_client(db: Connection, server_id: str, client: str, version: str | None
     )
 
 
+def note_config(db: Connection, *, server_id: str, config_hash: str, keys_present: str) -> None:
+    """A server took up a changed configuration."""
+    db.execute(
+        "UPDATE servers SET config_hash = ?, keys_present = ? WHERE id = ?",
+        (config_hash, keys_present, server_id),
+    )
+
+
 def beat_server(db: Connection, server_id: str, now: float) -> None:
     db.execute("UPDATE servers SET beat = ? WHERE id = ?", (now, server_id))
 
