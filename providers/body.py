@@ -10,7 +10,7 @@ import httpx2
 
 from . import errors
 from .gzip_text import Inflater, Sealed
-from .translate import Progress, translated
+from .translate import FOREIGN, Progress, meaning
 
 CLOSE_S = 1.0
 COARSE = 0.02  # how early a stall may be called one, for not setting a timer with every piece
@@ -101,8 +101,10 @@ class Reader:
 
     async def receive(self) -> bytes:
         """The next piece as it came. Whoever entered `patience` is cancelled when none comes."""
-        with translated(self.provider, self.progress):
+        try:
             data = await anext(self.raw, b"")
+        except FOREIGN as error:
+            raise meaning(error, self.provider, self.progress) from None
         now = anyio.current_time()
         if not self.progress.began or now - self.heard_at > COARSE * self.limits.idle_s:
             self.heard_at, self.patience.deadline = now, now + self.limits.idle_s

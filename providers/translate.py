@@ -42,23 +42,37 @@ class Progress:
         self.complete = False
 
 
+FOREIGN = (
+    AddressRefused,
+    UnicodeEncodeError,
+    httpcore2.LocalProtocolError,
+    *NOT_CONNECTED,
+    *WRONG_ADDRESS,
+    *TIMED_OUT,
+    *BROKEN,
+)
+
+
 @contextmanager
 def translated(provider: str, progress: Progress) -> Generator[None]:
     """Raises the UpstreamError that a network exception is; other exceptions pass."""
     try:
         yield
-    except AddressRefused as refused:
-        raise errors.Misdirected(provider, f"{refused}; nothing was sent") from refused
-    except NOT_CONNECTED as error:
-        raise unconnected(provider, error) from None
-    except WRONG_ADDRESS:
-        raise errors.Misdirected(provider, "its base_url is not valid") from None
-    except (httpcore2.LocalProtocolError, UnicodeEncodeError):
-        raise errors.Misdirected(provider, "one of its headers is not valid") from None
-    except TIMED_OUT:
-        raise late(provider, progress) from None
-    except BROKEN:
-        raise cut(provider, progress) from None
+    except FOREIGN as error:
+        raise meaning(error, provider, progress) from None
+
+
+def meaning(error: Exception, provider: str, progress: Progress) -> errors.UpstreamError:
+    """What one of the FOREIGN exceptions says, in our words."""
+    if isinstance(error, AddressRefused):
+        return errors.Misdirected(provider, f"{error}; nothing was sent")
+    if isinstance(error, NOT_CONNECTED):
+        return unconnected(provider, error)
+    if isinstance(error, WRONG_ADDRESS):
+        return errors.Misdirected(provider, "its base_url is not valid")
+    if isinstance(error, httpcore2.LocalProtocolError | UnicodeEncodeError):
+        return errors.Misdirected(provider, "one of its headers is not valid")
+    return late(provider, progress) if isinstance(error, TIMED_OUT) else cut(provider, progress)
 
 
 def unconnected(provider: str, error: Exception) -> errors.UpstreamError:

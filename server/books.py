@@ -143,6 +143,8 @@ def open_attempt(db: Connection, opening: Opening) -> Opened:
 def admit(db: Connection, key: Key, opening: Opening) -> dict[Key, int]:
     """The epochs under which the attempt passes both its circuits, probes won included."""
     both = circuits.keys(*key)
+    if not circuit_rows.any_of(db, key[0]):
+        return dict.fromkeys(both, 0)
     rows = {each: circuit_rows.find(db, each) for each in both}
     alive = partial(owners.alive, opening.run_dir)
     found, due = circuits.judge(rows, *key, opening.now, alive=alive)
@@ -200,6 +202,8 @@ def close_attempt(db: Connection, closing: Closing, ending: Ending | None) -> No
 
 
 def judge(db: Connection, attempt: AttemptRow, verdict: Verdict, now: float, by: str) -> None:
+    if verdict.error is None and not circuit_rows.any_of(db, attempt.provider):
+        return
     touched = circuits.touched(
         attempt.provider, attempt.model, verdict.error, blameless=verdict.blameless
     )

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import lru_cache
 
 from ..providers.errors import Throttled
+from ..providers.prices import Rates
 from ..providers.tokens import input_expected
 from . import circuits, results
 from .books import Closing, Ending, Opening, Refusal, Verdict
@@ -22,6 +24,11 @@ STATUS_OF: Mapping[str, Status] = {
     "not_found": "refused",
     "deadline_exceeded": "timeout",
 }
+
+
+@lru_cache(maxsize=256)
+def rates_json(rates: Rates) -> str:
+    return json.dumps(asdict(rates))
 
 
 def one_line(text: str, limit: int = ERROR_CHARS) -> str:
@@ -123,7 +130,7 @@ def attempt_row(run: Run, trying: Trying, outcome: str, charge: Charge, now: flo
         reserved_nano=trying.candidate.bound_nano,
         cost_nano=charge.nano,
         cost_kind=charge.kind,
-        rates=json.dumps(asdict(rates)) if rates else None,
+        rates=rates_json(rates) if rates else None,
         price_source=rates.source if rates else "unknown",
     )
 

@@ -24,6 +24,13 @@ def load(db: Connection) -> dict[Key, Circuit]:
     return {circuit.key: circuit for circuit in found}
 
 
+def any_of(db: Connection, provider: str) -> bool:
+    """Has anything ever gone wrong at this provider? Without a row all its circuits are closed,
+    which is how nearly every call finds them."""
+    query = "SELECT EXISTS (SELECT 1 FROM circuits WHERE provider = ?)"
+    return bool(db.execute(query, (provider,)).fetchone()[0])
+
+
 def find(db: Connection, key: Key) -> Circuit:
     row = db.execute(f"{READ} WHERE provider = ? AND model = ?", key).fetchone()
     if row is None:
