@@ -99,8 +99,11 @@ def snapshot(
     rows = circuit_rows.load(db)
     alive = partial(owners.alive, run_dir)
     blocks: dict[Key, Block] = {}
+    due: set[Key] = set()
     for key in keys if rows else ():
         found, _ = circuits.judge(rows, *key, now, alive=alive)
+        if found.kind == "probe_due":
+            due.add(key)
         if found.reason is not None:
             blocks[key] = Block(reason=found.reason, detail=found.detail, until=found.until)
     rooms: dict[str, Room] = {}
@@ -110,7 +113,7 @@ def snapshot(
         rooms[window.budget] = Room(
             limit_nano=window.limit_nano, free_nano=free, resets_at=window.end
         )
-    return Snapshot(now=now, blocks=blocks, rooms=rooms)
+    return Snapshot(now=now, blocks=blocks, rooms=rooms, due=frozenset(due))
 
 
 def open_attempt(db: Connection, opening: Opening) -> Opened:

@@ -19,6 +19,7 @@ from . import answers, books, following, presence, refusals, retries, rows, tell
 from .asks import Ask, EmbedAsk, Size, Wish
 from .desk import Client, Desk
 from .errors import Busy, DeadlineExceeded, Declined, LedgerUnavailable, NotFound, OverBudget
+from .ledger import totals
 from .offers import demand_for, planned
 from .outcomes import Embedded, Outcome
 from .routing import Candidate, Plan
@@ -27,6 +28,7 @@ from .run import Run, Shelf, Trying
 logger = logging.getLogger(__name__)
 
 RUN_CAP_S = 600.0
+DAY_S = 86_400.0
 SETTLE_S = 0.3
 FIRST_SHARE = 0.6
 
@@ -45,6 +47,10 @@ class Calls:
         following.follow(self.desk)
         demand = demand_for(self.desk, wish, size=size)
         return (await planned(self.desk, wish, demand, client)).plan
+
+    async def usual_ms(self) -> dict[tuple[str, str], int]:
+        """How long each model at each provider took during the last day, if it was used."""
+        return await self.desk.ledger.read(totals.medians, self.desk.clock() - DAY_S)
 
     async def complete(self, ask: Ask, client: Client, report: Report) -> Outcome:
         """The answer, or what there is of it at the deadline.

@@ -164,7 +164,7 @@ def candidate_of(candidate: "Candidate", rank: int) -> dict[str, Any]:
         "estimated_cost_usd": usd(candidate.expected_nano),
         "max_cost_usd": usd(candidate.bound_nano),
         "max_tokens": candidate.max_tokens or None,
-        "circuit": "closed",
+        "circuit": "open, this call would test it" if candidate.is_probe else "closed",
         "why": candidate.why,
     }
 
@@ -187,15 +187,27 @@ def plan_of(plan: "Plan") -> dict[str, Any]:
     }
 
 
-def routed(plan: "Plan") -> CallToolResult:
-    lines = [
-        f"{n}. {c.offer.provider.name}/{c.offer.model}: {c.why}"
-        + (f", about {dollars(c.expected_nano)}" if c.expected_nano is not None else "")
-        for n, c in enumerate(plan.candidates, 1)
-    ]
+def routed(plan: "Plan", expected_ms: Mapping[tuple[str, str], int]) -> CallToolResult:
+    """The plan, with how long each candidate took lately (None: nobody knows)."""
+    said = plan_of(plan)
+    for candidate in said["candidates"]:
+        key = (candidate["provider"], candidate["model"])
+        candidate["expected_ms"] = expected_ms.get(key)
+    lines = [f"strategy {plan.strategy}, {len(plan.candidates)} candidates"]
+    lines += [candidate_line(candidate) for candidate in said["candidates"]]
     lines += [f"left out {e.provider}/{e.model}: {e.reason}, {e.detail}" for e in plan.excluded]
-    head = f"strategy {plan.strategy}, {len(plan.candidates)} candidates"
-    return result(plan_of(plan), "\n".join([head, *lines]))
+    return result(said, "\n".join(lines))
+
+
+def candidate_line(said: Mapping[str, Any]) -> str:
+    parts = [f"{said['rank']}. {said['provider']}/{said['model']}: {said['why']}"]
+    if said["estimated_cost_usd"] is not None:
+        parts.append(f"about ${said['estimated_cost_usd']:.6f}")
+    if said["expected_ms"] is not None:
+        parts.append(f"about {said['expected_ms']} ms")
+    if said["circuit"] != "closed":
+        parts.append(f"circuit {said['circuit']}")
+    return ", ".join(parts)
 
 
 def attempt_line(attempt: Attempted) -> str:

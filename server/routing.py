@@ -73,11 +73,13 @@ class Room:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The state of the machine at one moment: circuits, cooldowns, holds and money."""
+    """The state of the machine at one moment: circuits, cooldowns, holds and money. `due` are the
+    open circuits whose time to be probed has come."""
 
     now: float
     blocks: Mapping[tuple[str, str], Block] = field(default_factory=dict[tuple[str, str], Block])
     rooms: Mapping[str, Room] = field(default_factory=dict[str, Room])
+    due: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +102,15 @@ class Demand:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """An offer that may be tried. `max_tokens` is the cap that will be sent; `bound_nano` the most
-    an attempt can cost, `expected_nano` what it probably will (None: no known price)."""
+    an attempt can cost, `expected_nano` what it probably will (None: no known price). `is_probe`:
+    its circuit is open, and this call would be the one that tests it."""
 
     offer: Offer
     max_tokens: int
     bound_nano: int | None
     expected_nano: int | None
     rates: Rates | None = None
+    is_probe: bool = False
     why: str = ""
 
 
@@ -353,5 +357,8 @@ def plan(offers: Sequence[Offer], demand: Demand, snapshot: Snapshot) -> Plan:
         else:
             kept.append(result)
     ordered = STRATEGIES[demand.strategy](kept)
-    ranked = tuple(replace(c, why=why(c, demand.strategy, n)) for n, c in enumerate(ordered, 1))
+    ranked = tuple(
+        replace(c, why=why(c, demand.strategy, n), is_probe=c.offer.key in snapshot.due)
+        for n, c in enumerate(ordered, 1)
+    )
     return Plan(candidates=ranked, excluded=tuple(out), strategy=demand.strategy)

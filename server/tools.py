@@ -226,7 +226,8 @@ class Tools:
                 needs=frozenset(needs or ()),
             )
             size = asks.Size(prompt=prompt or "", tokens=input_tokens, cap=output_tokens)
-            return results.routed(await self.desk.calls.route(wish, size, self.desk.client_of(ctx)))
+            plan = await self.desk.calls.route(wish, size, self.desk.client_of(ctx))
+            return results.routed(plan, await self.desk.calls.usual_ms())
 
         return await self.spoken(answer)
 

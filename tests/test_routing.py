@@ -547,3 +547,28 @@ async def test_the_mock_answers_only_to_its_name(tmp_path: Path) -> None:
         route = await seat.said("route_for_task")
 
     assert "mock" not in {row["provider"] for row in route["candidates"] + route["excluded"]}
+
+
+async def test_a_route_says_how_long_a_model_took_and_nothing_of_one_never_used(
+    tmp_path: Path,
+) -> None:
+    async with seated(tmp_path, PAIR) as seat:
+        await seat.said("complete", prompt="Hi", model="first/m")
+        route = await seat.said("route_for_task", prompt="Hi")
+
+    known = {c["provider"]: c["expected_ms"] for c in route["candidates"]}
+    assert known["first"] >= 0
+    assert known["second"] is None
+
+
+async def test_a_route_says_which_call_would_test_an_open_circuit(tmp_path: Path) -> None:
+    down = scripted("one", "status=500")
+    async with seated(tmp_path, down, "[circuits]\nfailure_threshold = 2\n") as seat:
+        await seat.refused("complete", prompt="Hi", model="one/m")
+        refused = await seat.said("route_for_task", model="one/m")
+        now = seat.desk.clock()
+        seat.desk.clock = lambda: now + 120
+        due = await seat.said("route_for_task", model="one/m")
+
+    assert [e["reason"] for e in refused["excluded"]] == ["circuit_open"]
+    assert [c["circuit"] for c in due["candidates"]] == ["open, this call would test it"]

@@ -24,6 +24,7 @@ SUMS = (
     "coalesce(sum(cached_tokens), 0) AS cached_tokens, coalesce(sum(cost_nano), 0) AS cost_nano, "
     "coalesce(sum(presumed_nano), 0) AS presumed_nano, coalesce(sum(unpriced), 0) AS unpriced"
 )
+LATEST = 2_000  # attempts are enough to say how long a model takes
 SPAN = "FROM usage_hour WHERE hour >= ? AND hour < ?"
 
 
@@ -99,3 +100,16 @@ def durations(db: Connection, provider: str, since: float) -> list[int]:
         (provider, since),
     ).fetchall()
     return [row[0] for row in found]
+
+
+def medians(db: Connection, since: float) -> dict[tuple[str, str], int]:
+    """How long answers took, in ms: the median per provider and model since a time."""
+    found = db.execute(
+        "SELECT provider, model, CAST((ended - started) * 1000 AS INTEGER) FROM attempts "
+        "WHERE started >= ? AND outcome = 'ok' ORDER BY started DESC LIMIT ?",
+        (since, LATEST),
+    ).fetchall()
+    taken: dict[tuple[str, str], list[int]] = {}
+    for provider, model, ms in found:
+        taken.setdefault((provider, model), []).append(ms)
+    return {key: sorted(times)[len(times) // 2] for key, times in taken.items()}
