@@ -107,9 +107,10 @@ def snapshot(
         if found.reason is not None:
             blocks[key] = Block(reason=found.reason, detail=found.detail, until=found.until)
     rooms: dict[str, Room] = {}
+    windows = list(windows)
+    standings = reservations.standings(db, windows)
     for window in windows:
-        there = reservations.standing(db, window)
-        free = max(0, window.limit_nano - there.committed_nano)
+        free = max(0, window.limit_nano - standings[window.budget].committed_nano)
         rooms[window.budget] = Room(
             limit_nano=window.limit_nano, free_nano=free, resets_at=window.end
         )
@@ -197,11 +198,10 @@ def close_attempt(db: Connection, closing: Closing, ending: Ending | None) -> No
             reservations.release(db, closing.reservation, closing.now)
         case "presume":
             reservations.presume(db, closing.reservation, closing.now, by=closing.by)
-    records.add_attempt(db, closing.attempt)
+    if ending is None or not end(db, ending):  # a call that ends brings all its attempts along
+        records.add_attempt(db, closing.attempt)
     if closing.verdict is not None:
         judge(db, closing.attempt, closing.verdict, closing.now, closing.by)
-    if ending is not None:
-        end(db, ending)
 
 
 def judge(db: Connection, attempt: AttemptRow, verdict: Verdict, now: float, by: str) -> None:
@@ -230,9 +230,11 @@ def waiting(db: Connection, call_id: str, next_try_at: float, trail: str) -> Non
     records.advance(db, call_id, phase="retry", next_try_at=next_try_at, trail=trail)
 
 
-def end(db: Connection, ending: Ending) -> None:
+def end(db: Connection, ending: Ending) -> bool:
+    """Writes the call with its attempts. False if it had ended before."""
     call, refusal = ending.call, ending.refusal
-    if records.finish(db, call, ending.attempts, ending.decision) and refusal is not None:
+    ended = records.finish(db, call, ending.attempts, ending.decision)
+    if ended and refusal is not None:
         reservations.refreshed(db, refusal.window, call.ended, call.server)
         reservations.event(
             db,
@@ -244,6 +246,7 @@ def end(db: Connection, ending: Ending) -> None:
             call.call_id,
             refusal.needed_nano,
         )
+    return ended
 
 
 def show_budgets(db: Connection, windows: Sequence[Window], now: float, by: str) -> None:

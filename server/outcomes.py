@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from ..providers.types import Embedding, FinishReason, ToolCall, Usage
 from .errors import AllFailed, DeadlineExceeded
-
-CostKind = Literal["none", "actual", "estimated", "presumed", "unknown"]
+from .money import CostKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,18 +40,20 @@ async def show_progress(desk: Desk) -> None:
     """Twice a second the progress of running calls, while somebody watches."""
     while True:
         await anyio.sleep(PROGRESS_S)
-        running = [
+        running = desk.calls.shelf.running()
+        if not running or not await desk.ledger.read(servers.watching, desk.clock()):
+            continue
+        progress = [
             records.Progress(
                 call_id=run.call_id,
                 phase=run.phase,
                 output_tokens=run.observed().output or 0,
                 first_token_at=run.first_token_at,
             )
-            for run in desk.calls.shelf.running()
+            for run in running
             if run.trying is not None and run.trying.opened is not None
         ]
-        if running and await desk.ledger.read(servers.watching, desk.clock()):
-            desk.ledger.write_or_drop(records.beat_many, running, desk.clock())
+        desk.ledger.write_or_drop(records.beat_many, progress, desk.clock())
 
 
 def meet(desk: Desk, client: Client) -> None:

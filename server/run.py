@@ -15,7 +15,8 @@ from .asks import Wish
 from .budgets import Window
 from .errors import Declined
 from .ledger.records import AttemptRow, Phase
-from .outcomes import Attempted, CostKind
+from .money import CostKind, weakest
+from .outcomes import Attempted
 from .routing import Candidate, Plan, Room
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ KEPT_RUNS = 64
 KEPT_CHARS = 8_000_000
 
 Money = Literal["settle", "release", "presume"]
-DOUBT: tuple[CostKind, ...] = ("none", "actual", "estimated", "presumed", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class Run:
         kinds: set[CostKind] = {"none", *(a.cost_kind for a in self.attempts)}
         if "unknown" in kinds:
             return None, "unknown"
-        return sum(a.cost_nano or 0 for a in self.attempts), max(kinds, key=DOUBT.index)
+        return sum(a.cost_nano or 0 for a in self.attempts), weakest(kinds)
 
     def trail(self) -> str:
         """What failed before, short enough for a row of the terminal."""

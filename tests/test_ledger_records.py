@@ -302,6 +302,6 @@ def test_somebody_watches_while_a_lease_is_fresh(db: Connection) -> None:
     servers.watch(db, "tui", pid=1, until=NOW + 15)
 
     fresh, over = servers.watching(db, NOW + 14), servers.watching(db, NOW + 15)
-    servers.unwatch(db, "tui")
+    servers.unwatch(db, "tui", now=NOW)
 
     assert (fresh, over, servers.watching(db, NOW)) == (True, False, False)

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..money import weakest
 from .driver import Connection
 from .owners import alive
-from .records import AttemptRow, CallRow, CostKind, InflightRow, columns, finish
+from .records import AttemptRow, CallRow, InflightRow, columns, finish
 from .reservations import presume
 
 LEASE_GRACE_S = 3600.0
@@ -13,8 +14,6 @@ READ_INFLIGHT = f"SELECT {', '.join(columns(InflightRow))} FROM inflight WHERE o
 READ_ATTEMPTS = (
     f"SELECT {', '.join(columns(AttemptRow))} FROM attempts WHERE call_id = ? ORDER BY n"
 )
-
-DOUBT: tuple[CostKind, ...] = ("none", "actual", "estimated", "presumed", "unknown")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +97,7 @@ def lose(db: Connection, running: InflightRow, now: float) -> None:
         output_tokens=running.output_tokens or None,
         usage_estimated=True,
         cost_nano=sum(costs) if costs else None,
-        cost_kind=worst_kind([attempt.cost_kind for attempt in attempts]),
+        cost_kind=weakest([attempt.cost_kind for attempt in attempts]),
         trail=running.trail,
     )
     finish(db, call, attempts)
@@ -141,8 +140,3 @@ def cut_off(db: Connection, running: InflightRow, known: set[int], now: float) -
             )
         )
     return rows
-
-
-def worst_kind(kinds: list[CostKind]) -> CostKind:
-    """The least certain kind of cost among the attempts tells how far to trust their sum."""
-    return DOUBT[max(map(DOUBT.index, kinds), default=0)]

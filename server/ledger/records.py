@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Literal
 
+from ..money import CostKind
 from .driver import Connection
 
 Phase = Literal["queue", "connect", "wait", "stream", "retry"]
 Status = Literal["ok", "failed", "refused", "cancelled", "timeout", "lost"]
-CostKind = Literal["none", "actual", "estimated", "presumed", "unknown"]
 Value = str | float | int | None
 
 FAILURES = frozenset[Status]({"failed", "timeout", "lost"})

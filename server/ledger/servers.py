@@ -134,5 +134,6 @@ def watch(db: Connection, watcher: str, *, pid: int, until: float) -> None:
     db.execute("DELETE FROM watchers WHERE until < ?", (until - 300.0,))
 
 
-def unwatch(db: Connection, watcher: str) -> None:
-    db.execute("DELETE FROM watchers WHERE id = ?", (watcher,))
+def unwatch(db: Connection, watcher: str, *, now: float) -> None:
+    """End a watcher's lease, and those that ran out."""
+    db.execute("DELETE FROM watchers WHERE id = ? OR until < ?", (watcher, now))

@@ -5,15 +5,16 @@ later schema adds columns. Every query fetches all and is bounded; the caller ho
 transaction around them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
 from .driver import Connection, connect
 from .gate import Gate
+from .servers import unwatch, watch
 
 LEASE_S = 15.0
 GATE_WAIT_S = 0.05
@@ -318,22 +319,18 @@ def decision(db: Connection, call_id: str) -> bytes | None:
 def renew_lease(path: Path, gate: Path, *, watcher: str, pid: int, now: float) -> None:
     """Say that somebody watches until `now` + 15 s: servers then write streaming progress.
     Gives up at once (GateBusy, driver.Error) rather than making a writer wait."""
-    change_lease(
-        path,
-        gate,
-        "INSERT OR REPLACE INTO watchers (id, pid, until) VALUES (?, ?, ?)",
-        (watcher, pid, now + LEASE_S),
-    )
+    renew = partial(watch, watcher=watcher, pid=pid, until=now + LEASE_S)
+    change_lease(path, gate, renew)
 
 
 def drop_lease(path: Path, gate: Path, *, watcher: str, now: float) -> None:
     """Stop watching; leases left by watchers that were killed go too."""
-    change_lease(path, gate, "DELETE FROM watchers WHERE id = ? OR until < ?", (watcher, now))
+    change_lease(path, gate, partial(unwatch, watcher=watcher, now=now))
 
 
-def change_lease(path: Path, gate: Path, statement: str, parameters: tuple[object, ...]) -> None:
+def change_lease(path: Path, gate: Path, change: Callable[[Connection], None]) -> None:
     door = Gate(gate)
     with closing(door), door.held(GATE_WAIT_S), closing(connect(path, busy_s=GATE_WAIT_S)) as db:
         db.execute("BEGIN IMMEDIATE")
-        db.execute(statement, parameters)
+        change(db)
         db.execute("COMMIT")
