@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-Auth = Literal["bearer", "api-key", "x-api-key", "none"]
+Auth = Literal["bearer", "api-key", "x-api-key", "x-goog-api-key", "none"]
 REMEMBERED = 256
 REPEATED = frozenset({"/api", "/v1"})
 SHIPPED = Path(__file__).with_name("catalog.toml")
@@ -37,6 +37,8 @@ class Model:
     quality: int | None = None
     max_tokens_field: str | None = None
     wire: str | None = None
+    embed_wire: str | None = None
+    embed_batch: int | None = None
     drop: tuple[str, ...] = ()
     efforts: tuple[str, ...] = ()
     thinking: Literal["adaptive", "budget"] | None = None
@@ -48,7 +50,9 @@ class Provider:
     """One row. Lists of variables are in order of precedence; `drop` names request fields the
     service rejects; `retention` is the sourced fact behind `privacy = "no_retention"`.
     `{api_version}`, `{organization}` and `{deployment}` in `path`, `headers` and `query` stand for
-    those fields; a header or query item whose field is unset is not sent. `effort_fields` are body
+    those fields; a header or query item whose field is unset is not sent. `{region}` in `base_url`
+    stands for the region. `path` is the path of `wire`, `responses_path` that of openai_responses
+    where a model's row names that wire. `effort_fields` are body
     fields that go along with `effort`."""
 
     name: str
@@ -58,12 +62,14 @@ class Provider:
     embed_wire: str | None = None
     key_env: tuple[str, ...] = ()
     url_env: tuple[str, ...] = ()
+    region_env: tuple[str, ...] = ()
     auth: Auth = "bearer"
     key_required: bool = True
     local: bool = False
     by_name_only: bool = False
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     path: str | None = None
+    responses_path: str | None = None
     embed_path: str | None = None
     models_path: str | None = None
     query: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -85,6 +91,7 @@ class Provider:
     api_version: str | None = None
     deployments: Mapping[str, str] = field(default_factory=dict[str, str])
     organization: str | None = None
+    region: str | None = None
     first_byte_timeout_s: float = 60.0
     concurrency: int = 8
     engine: Literal["lmstudio", "ollama", "llamacpp"] | None = None
@@ -100,6 +107,10 @@ class Provider:
                 self.remembered.clear()
             self.remembered[model] = self.gathered(model)
         return self.remembered[model]
+
+    def batch(self, model: str) -> int:
+        """How many texts one embedding request may carry."""
+        return self.facts(model).embed_batch or self.embed_batch
 
     def gathered(self, model: str) -> Model:
         found = Model(pattern=model)
@@ -122,7 +133,7 @@ def provider(name: str, row: Mapping[str, Any]) -> Provider:
     """A row as read from TOML. Raises TypeError for a field no row has."""
     given = dict(row)
     models = tuple(model(pattern, facts) for pattern, facts in given.pop("models", {}).items())
-    for key in ("key_env", "url_env"):
+    for key in ("key_env", "url_env", "region_env"):
         value = given.get(key, ())
         given[key] = (value,) if isinstance(value, str) else tuple(value)
     for key in ("capabilities", "drop", "quirks"):

@@ -98,8 +98,9 @@ class Http:
         limits: Limits,
         local_only: bool = False,
     ) -> Embedding:
-        """One embedding request; the caller splits by `provider.embed_batch`."""
-        wire = known(provider, embed_wire, provider.embed_wire or "openai_embeddings")
+        """One embedding request; the caller splits by the model's or the row's `embed_batch`."""
+        name = provider.facts(model).embed_wire or provider.embed_wire or "openai_embeddings"
+        wire = known(provider, embed_wire, name)
         question = wire.encode(call, model=model, provider=provider)
         async with self.sent(provider, key, question, limits, local_only=local_only) as reader:
             body = read_json(provider.name, await reader.all(), reader.request_id)

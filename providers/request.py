@@ -56,6 +56,7 @@ def request(
     model: str = "",
     method: str = "POST",
     headers: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
     auth: Auth | None = None,
 ) -> Request:
     """The request for `body`, with what the row says of headers and query, and without the fields
@@ -73,7 +74,7 @@ def request(
         if body is None
         else {name: value for name, value in body.items() if name not in dropped},
         headers={**filled(provider.headers, known), **(headers or {})},
-        query=filled(provider.query, known),
+        query={**filled(provider.query, known), **(query or {})},
         auth=auth,
     )
 
@@ -89,7 +90,8 @@ def filled(items: Mapping[str, str], known: Mapping[str, str | None]) -> dict[st
 
 def url(provider: Provider, request: Request) -> str:
     """The row's address with the request's path and query; the row's own query stays."""
-    base, _, own_query = provider.base_url.partition("?")
+    address = provider.base_url.replace("{region}", provider.region or "")
+    base, _, own_query = address.partition("?")
     query = "&".join(part for part in (own_query, urlencode(request.query)) if part)
     return base.rstrip("/") + request.path + (f"?{query}" if query else "")
 

@@ -317,7 +317,7 @@ class Calls:
         self, run: Run, asked: EmbedCall, trying: Trying, patience: anyio.CancelScope
     ) -> Embedding:
         offer = trying.candidate.offer
-        for batch in answers.batches(asked, offer.provider.embed_batch):
+        for batch in answers.batches(asked, offer.provider.batch(offer.model)):
             part = await self.desk.http.embed(
                 offer.provider,
                 run.registry.key_of(offer.provider),

@@ -65,6 +65,7 @@ PLAIN = (
     "auth",
     "local",
     "path",
+    "responses_path",
     "embed_path",
     "default",
     "embedding_model",
@@ -72,6 +73,7 @@ PLAIN = (
     "max_tokens_field",
     "stream_usage",
     "organization",
+    "region",
     "api_version",
     "concurrency",
 )

@@ -181,7 +181,11 @@ def listed(name: str, settings: Settings, keys: Keys, environ: Mapping[str, str]
 
 
 def addressed(row: Provider, said: ProviderSettings, environ: Mapping[str, str]) -> Provider:
-    """The row at the address one of its variables names, unless the user's file names one."""
+    """The row in the region and at the address its variables name, unless the user's file names
+    them."""
+    if said.region is None:
+        regions = (environ.get(variable, "").strip() for variable in row.region_env)
+        row = replace(row, region=next(filter(None, regions), row.region))
     if said.base_url is not None:
         return row
     for variable in row.url_env:

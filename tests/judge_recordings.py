@@ -38,16 +38,28 @@ LIMITS = Limits(first_byte_s=20, idle_s=20)
 
 # What a set calls a wire, and the operations of it that Roundhouse uses.
 CHAT = {
-    "openai-chat": ("openai_chat", {"chat", "chat_stream"}),
     "anthropic": ("anthropic_messages", {"messages", "messages_stream"}),
+    "bedrock": ("bedrock_converse", {"converse", "converse_stream"}),
+    "cohere-v2": ("cohere", {"chat", "chat_stream"}),
+    "gemini": ("gemini", {"generate", "generate_stream"}),
     "ollama": ("ollama", {"chat", "chat_stream"}),
+    "openai-chat": ("openai_chat", {"chat", "chat_stream"}),
+    "openai-responses": ("openai_responses", {"responses", "responses_stream"}),
+    "replicate": (
+        "replicate",
+        {"prediction_create", "prediction_get", "prediction_stream", "prediction_cancel"},
+    ),
 }
 EMBED = {
-    "openai-embeddings": ("openai_embeddings", {"embed"}),
+    "cohere-v2": ("cohere_embed", {"embed"}),
+    "gemini": ("gemini_embed", {"embed_batch"}),
+    "hf-inference": ("huggingface_features", {"task"}),
     "ollama": ("ollama_embed", {"embed"}),
+    "openai-embeddings": ("openai_embeddings", {"embed"}),
+    "voyage": ("voyage", {"embed"}),
 }
 # Wires whose own input count leaves out what came from the cache or went into it.
-CACHE_APART = {"anthropic"}
+CACHE_APART = {"anthropic", "bedrock"}
 
 KINDS: dict[str, tuple[type[UpstreamError], ...]] = {
     "auth": (errors.Locked,),

@@ -88,7 +88,15 @@ COMMON: dict[str, Call | EmbedCall | str] = {
 }
 # What a surface's scenarios ask for beyond, or other than, the common ones.
 PARTICULAR: dict[str, dict[str, Call | EmbedCall | str]] = {
+    # anthropic on other clouds
     "openai_chat": {"embed": replace(EMBED, dimensions=4)},
+    # openai_responses
+    # bedrock
+    # cohere
+    # google_genai
+    # huggingface
+    # replicate
+    # voyage
     "azure_openai_classic": {"entra_token_text": PLAIN},
     "azure_openai_v1": {"text": PLAIN},
     "deepseek_via_openai": {"thinking_switch": replace(PLAIN, effort="high")},
@@ -112,7 +120,15 @@ def azure(**changes: Any) -> Provider:
 
 
 SURFACES: dict[str, Callable[[str], Provider]] = {
+    # anthropic on other clouds
     "openai_chat": lambda scenario: shipped()["openai"],
+    # openai_responses
+    # bedrock
+    # cohere
+    # google_genai
+    # huggingface
+    # replicate
+    # voyage
     "azure_openai_classic": lambda scenario: azure(
         auth="bearer" if scenario.startswith("entra") else "api-key"
     ),

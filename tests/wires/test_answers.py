@@ -1,24 +1,17 @@
 """What the chat wires make of whole answers, streams and errors; the bodies are hand-written."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wire_cases import CASES, WIRES, body
 
 from roundhouse_mcp.providers.assemble import Assembler
 from roundhouse_mcp.providers.errors import UpstreamError
 from roundhouse_mcp.providers.framing import FRAMINGS
 from roundhouse_mcp.providers.types import Chunk, Completion, Usage
 from roundhouse_mcp.providers.wire import chat_wire, embed_wire
-
-WIRES = ("openai_chat", "anthropic_messages", "ollama")
-CASES: dict[str, Any] = {
-    wire: json.loads(Path(__file__).with_name(f"{wire}.json").read_text(encoding="utf-8"))
-    for wire in WIRES
-}
 
 
 def table(kind: str) -> pytest.MarkDecorator:
@@ -30,10 +23,6 @@ def table(kind: str) -> pytest.MarkDecorator:
             for case in CASES[wire][kind]
         ],
     )
-
-
-def body(case: Any, newline: str = "\n") -> bytes:
-    return (newline.join(case["lines"]) + newline).encode()
 
 
 def chunks(wire: str, pieces: list[bytes]) -> list[Chunk]:
@@ -85,7 +74,7 @@ def test_a_whole_answer_says_what_it_says(wire: str, case: Any) -> None:
 @table("streams")
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_a_stream_says_what_it_says(wire: str, case: Any, newline: str) -> None:
-    completion = assembled(chunks(wire, [body(case, newline)]))
+    completion = assembled(chunks(wire, [body(wire, case, newline)]))
 
     assert seen(completion, case["want"]) == wanted(case["want"])
 
@@ -95,7 +84,7 @@ def test_a_stream_says_what_it_says(wire: str, case: Any, newline: str) -> None:
 def test_the_same_bytes_cut_anywhere_give_the_same_chunks(
     wire: str, case: Any, data: st.DataObject
 ) -> None:
-    whole = body(case, data.draw(st.sampled_from(["\n", "\r\n"])))
+    whole = body(wire, case, data.draw(st.sampled_from(["\n", "\r\n"])))
     cuts = sorted(data.draw(st.sets(st.integers(0, len(whole)), max_size=40)))
     pieces = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
 
@@ -108,7 +97,7 @@ def test_a_failure_inside_a_stream_is_never_a_short_answer(wire: str, case: Any)
     assembler = Assembler()
 
     def listen() -> None:
-        for event in FRAMINGS[speaks.FRAMING]().feed(body(case)):
+        for event in FRAMINGS[speaks.FRAMING]().feed(body(wire, case)):
             assembler.add(speaks.decode_event(event, provider="p") or Chunk())
         assembler.completion(provider="p")
 
