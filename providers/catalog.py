@@ -53,7 +53,8 @@ class Provider:
     those fields; a header or query item whose field is unset is not sent. `{region}` in `base_url`
     stands for the region. `path` is the path of `wire`, `responses_path` that of openai_responses
     where a model's row names that wire. `effort_fields` are body
-    fields that go along with `effort`."""
+    fields that go along with `effort`; `embed_batch` texts and `embed_tokens` tokens are the most
+    one embedding request takes."""
 
     name: str
     wire: str
@@ -77,6 +78,7 @@ class Provider:
     default: str | None = None
     embedding_model: str | None = None
     embed_batch: int = 256
+    embed_tokens: int | None = None
     max_tokens_field: str = "max_tokens"
     drop: frozenset[str] = frozenset()
     stream_usage: bool = True

@@ -1,21 +1,24 @@
 """What a run amounts to: its answer, or what there is of it at the deadline. Pure."""
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
+from ..providers.tokens import estimate_tokens
 from ..providers.types import Call, Completion, EmbedCall, Embedding, Usage
-from . import schemas
+from ..providers.wires.schemas import enforces, instructed
+from . import mending
 from .errors import Declined
 from .ledger.reservations import Warned
 from .money import dollars
 from .outcomes import Embedded, Outcome
 from .registry import Registry
-from .routing import Candidate
+from .routing import Candidate, Offer
 from .run import Run
 
+ANSWER_BYTES = 16 * 1024 * 1024  # of one embedding answer
+NUMBER_BYTES = 24  # a number of a vector, written out in JSON
+DIMENSIONS = 4096  # of a model whose dimensions are not known
 NOTED_LATER = "the ledger could not be written; what this cost is noted later"
 
 
@@ -38,13 +41,37 @@ def finished(run: Run) -> Outcome:
     completion = run.completion
     if completion is None or run.declined or run.crash:
         raise why_not(run)
-    structured, complaint = fitted(run, completion)
-    warnings = (*run.warnings, *filter(None, (complaint, impostor(run, completion))))
+    structured, complaint = mending.fitted(run.asked, completion)
+    warnings = (
+        *run.warnings,
+        *unsent(run),
+        *filter(None, (complaint, impostor(run, completion))),
+    )
     return replace(
         outcome(run, completion),
         structured=structured,
         warnings=warnings,
     )
+
+
+def unsent(run: Run) -> Iterator[str]:
+    """What was asked for and not sent, because the model that answered does not take it."""
+    call, taken = run.asked, run.answered_by
+    if isinstance(call, EmbedCall) or taken is None:
+        return
+    provider, model = taken.offer.provider, taken.offer.model
+    facts = taken.offer.facts
+    dropped = provider.drop.union(facts.drop)
+    name = f"{provider.name}/{model}"
+    if call.temperature is not None and (facts.sampling is False or "temperature" in dropped):
+        yield f"{name} takes no temperature; it was not sent"
+    if call.stop and dropped & {"stop", "stop_sequences"}:
+        yield f"{name} takes no stop sequences; they were not sent"
+    if call.effort is not None and facts.reasoning is False:
+        yield f"{name} does not reason; effort was not sent"
+    forced = call.tool_choice not in (None, "auto", "none")
+    if forced and "no_forced_tools" in provider.quirks:
+        yield f"{name} cannot be made to call a tool; it was only offered"
 
 
 def impostor(run: Run, completion: Completion) -> str | None:
@@ -102,18 +129,6 @@ def so_far(run: Run) -> Outcome:
     )
 
 
-def fitted(run: Run, completion: Completion) -> tuple[Any, str | None]:
-    """The answer as data if a schema was asked for, and what is wrong with it, if anything."""
-    call = run.asked
-    if isinstance(call, EmbedCall) or call.output_schema is None or completion.tool_calls:
-        return None, None
-    try:
-        value = json.loads(completion.text)
-    except ValueError:
-        return None, "the answer is not valid JSON, although a schema was asked for"
-    return value, schemas.complaint(call.output_schema, value)
-
-
 def embedded(run: Run, *, ranked_by: str | None) -> Embedded:
     """The vectors of a run that ended; with a query, which was embedded as the last text, the
     others ranked by it."""
@@ -154,19 +169,36 @@ def cosine(a: Sequence[float], b: Sequence[float]) -> float:
     return sum(x * y for x, y in zip(a, b, strict=True)) / length if length else 0.0
 
 
-def batches(call: EmbedCall, size: int) -> Iterator[EmbedCall]:
-    """The call cut into pieces no larger than a provider takes."""
-    for start in range(0, len(call.texts), size):
-        yield replace(call, texts=call.texts[start : start + size])
+def batches(call: EmbedCall, offer: Offer) -> Iterator[EmbedCall]:
+    """The call cut into pieces that the provider takes, and whose answers stay bounded."""
+    most, tokens = offer.provider.batch(offer.model), offer.provider.embed_tokens
+    size = call.dimensions or max(offer.facts.dimensions, default=DIMENSIONS)
+    most = max(1, min(most, ANSWER_BYTES // (size * NUMBER_BYTES)))
+    batch: list[str] = []
+    held = 0
+    for text in call.texts:
+        weight = estimate_tokens(text) if tokens is not None else 0
+        if batch and (len(batch) >= most or (tokens is not None and held + weight > tokens)):
+            yield replace(call, texts=tuple(batch))
+            batch, held = [], 0
+        batch.append(text)
+        held += weight
+    yield replace(call, texts=tuple(batch))
 
 
 def call_for(asked: Call, candidate: Candidate, registry: Registry) -> Call:
-    """The call as this candidate gets it: with the plan's output cap, and the temperature the user
-    configured for the provider where the caller named none."""
+    """The call as this candidate gets it: with the plan's output cap, the temperature the user
+    configured for the provider where the caller named none, and a schema it cannot be held to
+    asked for in words."""
+    provider = candidate.offer.provider
     temperature = asked.temperature
     if temperature is None:
-        temperature = registry.defaults(candidate.offer.provider.name).temperature
-    return replace(asked, max_tokens=candidate.max_tokens, temperature=temperature)
+        temperature = registry.defaults(provider.name).temperature
+    call = replace(asked, max_tokens=candidate.max_tokens, temperature=temperature)
+    schema = call.output_schema
+    if schema is None or enforces(provider, candidate.offer.model, schema):
+        return call
+    return replace(call, messages=instructed(call.messages, schema), output_schema=None)
 
 
 def warnings(warned: Iterable[Warned]) -> list[str]:

@@ -14,8 +14,9 @@ import anyio
 from ..providers.assemble import Assembler
 from ..providers.errors import TimedOut, UpstreamError
 from ..providers.http import Limits
+from ..providers.tokens import input_expected
 from ..providers.types import Call, EmbedCall, Embedding
-from . import answers, books, following, presence, refusals, retries, rows, telling
+from . import answers, books, following, mending, presence, refusals, retries, rows, telling
 from .asks import Ask, EmbedAsk, Size, Wish
 from .desk import Client, Desk
 from .errors import Busy, DeadlineExceeded, Declined, LedgerUnavailable, NotFound, OverBudget
@@ -31,6 +32,7 @@ RUN_CAP_S = 600.0
 DAY_S = 86_400.0
 SETTLE_S = 0.3
 FIRST_SHARE = 0.6
+LANES = 4  # embedding batches of one call on their way at a time
 
 Report = Callable[[float, float | None, str | None], Awaitable[None]]
 
@@ -117,7 +119,10 @@ class Calls:
             return answers.finished(run)
         if run.answering:
             return answers.so_far(run)
-        raise await self.too_late(run)
+        late = await self.too_late(run)
+        if run.completion is not None:
+            return answers.finished(run)
+        raise late
 
     async def wait(self, run: Run, timeout_s: float, report: Report | None) -> None:
         """Until the run is done or time is up. A caller who cancels cancels the run; it settles."""
@@ -188,6 +193,7 @@ class Calls:
             here += 1
             try:
                 await self.attempt(run, candidate, left)
+                await self.mend(run, candidate)
                 return True
             except (OverBudget, Busy) as refusal:  # another call took the money, or the turn
                 run.refusal = refusal
@@ -202,6 +208,36 @@ class Calls:
             if step.step == "next":
                 return False
             await self.pause(run, step)
+
+    async def mend(self, run: Run, candidate: Candidate) -> None:
+        """Asks once more for an answer that fits its schema. Whatever becomes of that, the answer
+        there is goes back."""
+        kept, usage = run.misfit, run.usage
+        if kept is None or isinstance(run.asked, EmbedCall):
+            return
+        complaint = mending.may_be_mended(run.asked, kept) or ""
+        run.asked = mending.asked_again(run.asked, kept, complaint)
+        run.completion = None
+        try:
+            await self.attempt(run, mending.priced_again(candidate, run.asked), 0)
+        except (OverBudget, Busy, books.NotAdmitted, UpstreamError) as error:
+            logger.info("call %s was not mended: %s", run.call_id, type(error).__name__)
+        finally:
+            if run.completion is None:
+                run.completion, run.usage = kept, usage
+            run.misfit = None
+
+    def worth_mending(self, run: Run, trying: Trying) -> bool:
+        """Is there an answer that does not fit, and time and money for asking again?"""
+        kept, asked, candidate = run.completion, run.asked, trying.candidate
+        if kept is None or run.misfit is not None or isinstance(asked, EmbedCall):
+            return False
+        complaint = mending.may_be_mended(asked, kept)
+        if complaint is None or run.remaining_s() < self.desk.clock() - trying.started:
+            return False
+        again = mending.priced_again(candidate, mending.asked_again(asked, kept, complaint))
+        most, spent = run.wish.max_cost_nano, candidate.bound_nano or 0
+        return most is None or spent + (again.bound_nano or 0) <= most
 
     def next_step(self, run: Run, error: UpstreamError, here: int, left: int) -> retries.Next:
         settings = self.desk.settings.retries
@@ -239,7 +275,9 @@ class Calls:
             )
             run.warnings += answers.warnings(trying.opened.warned)
             await self.speak(run, trying)
-            outcome = "ok"
+            run.answered_by, outcome = candidate, "ok"
+            if self.worth_mending(run, trying):
+                run.misfit, outcome = run.completion, "misfit"
         except UpstreamError as error:
             trying.error, outcome = error, error.kind
             raise
@@ -316,16 +354,43 @@ class Calls:
     async def vectors(
         self, run: Run, asked: EmbedCall, trying: Trying, patience: anyio.CancelScope
     ) -> Embedding:
+        """Batches side by side. When one fails no other begins, and those under way may finish:
+        they are paid for."""
         offer = trying.candidate.offer
-        for batch in answers.batches(asked, offer.provider.batch(offer.model)):
-            part = await self.desk.http.embed(
-                offer.provider,
-                run.registry.key_of(offer.provider),
-                batch,
-                model=offer.model,
-                limits=Limits(first_byte_s=trying.patience_s),
-                local_only=run.local_only,
-            )
-            trying.parts.append(part)
-            patience.deadline = float("inf")
-        return answers.joined(trying.parts)
+        batches = list(answers.batches(asked, offer))
+        found: dict[int, Embedding] = {}
+        failed: list[UpstreamError] = []
+        lanes = anyio.CapacityLimiter(min(LANES, offer.provider.concurrency))
+
+        async def embed(n: int, batch: EmbedCall) -> None:
+            async with lanes:
+                if failed:
+                    return
+                tokens = input_expected(batch)
+                trying.unanswered += tokens
+                try:
+                    found[n] = await self.batch(run, batch, trying)
+                except UpstreamError as error:
+                    failed.append(error)
+                else:
+                    patience.deadline = float("inf")
+                    trying.parts.append(found[n])
+                trying.unanswered -= tokens
+
+        async with anyio.create_task_group() as group:
+            for n, batch in enumerate(batches):
+                group.start_soon(embed, n, batch)
+        if failed:
+            raise failed[0]
+        return answers.joined([found[n] for n in range(len(batches))])
+
+    async def batch(self, run: Run, batch: EmbedCall, trying: Trying) -> Embedding:
+        offer = trying.candidate.offer
+        return await self.desk.http.embed(
+            offer.provider,
+            run.registry.key_of(offer.provider),
+            batch,
+            model=offer.model,
+            limits=Limits(first_byte_s=trying.patience_s),
+            local_only=run.local_only,
+        )

@@ -137,7 +137,6 @@ class Plan:
 CAPABILITY = {  # need -> (fact of the model, capability of the provider, in words)
     "images": ("vision", "vision", "takes no images"),
     "tools": ("tools", "tools", "calls no tools"),
-    "schema": ("json", "json", "cannot be held to a JSON schema"),
     "json": ("json", "json", "has no JSON mode"),
     "vision": ("vision", "vision", "takes no images"),
     "reasoning": ("reasoning", "reasoning", "does not reason"),
@@ -345,6 +344,26 @@ def why(candidate: Candidate, strategy: str, rank: int) -> str:
     return f"priority {offer.priority}" if offer.priority < 1_000_000 else "available"
 
 
+def held_to_schemas(kept: Sequence[Candidate]) -> tuple[list[Candidate], list[Excluded]]:
+    """Where a service can hold a model to a schema, models that can only be asked in words are left
+    out, unless they were named."""
+    able = {c.offer.key for c in kept if enforcing(c.offer)}
+    if not able:
+        return list(kept), []
+    out = [
+        excluded(c.offer, "capability", "can be asked for a JSON schema, but not held to it")
+        for c in kept
+        if c.offer.key not in able and c.offer.group
+    ]
+    gone = {(each.provider, each.model) for each in out}
+    return [c for c in kept if c.offer.key not in gone], out
+
+
+def enforcing(offer: Offer) -> bool:
+    known = offer.facts.json
+    return "json" in offer.provider.capabilities if known is None else known
+
+
 def plan(offers: Sequence[Offer], demand: Demand, snapshot: Snapshot) -> Plan:
     """Candidates in the order they will be tried, and a reason for every offer left out."""
     kept: list[Candidate] = []
@@ -356,6 +375,9 @@ def plan(offers: Sequence[Offer], demand: Demand, snapshot: Snapshot) -> Plan:
             out.append(result)
         else:
             kept.append(result)
+    if "schema" in demand.needs:
+        kept, unfit = held_to_schemas(kept)
+        out += unfit
     ordered = STRATEGIES[demand.strategy](kept)
     ranked = tuple(
         replace(c, why=why(c, demand.strategy, n), is_probe=c.offer.key in snapshot.due)

@@ -175,7 +175,7 @@ def ending(run: Run, declined: Declined | None) -> Ending:
         privacy=run.wish.privacy,
         provider=last.provider if last else None,
         model=last.model if last else None,
-        finish_reason=run.completion.finish_reason if run.completion else None,
+        finish_reason=run.answer.finish_reason if run.answer else None,
         error_kind=error_kind(run, declined),
         error=one_line(run.desk.redactor.text(declined.message)) if declined else None,
         attempts=len(run.rows),
@@ -206,7 +206,7 @@ def refusal(run: Run, declined: Declined | None) -> Refusal | None:
 
 
 def status(run: Run, declined: Declined | None) -> Status:
-    if run.completion is not None or run.embedding is not None:
+    if run.answer is not None or run.embedding is not None:
         return "ok"
     if declined is not None:
         return STATUS_OF.get(declined.code, "failed")
@@ -214,7 +214,7 @@ def status(run: Run, declined: Declined | None) -> Status:
 
 
 def error_kind(run: Run, declined: Declined | None) -> str | None:
-    if run.completion is not None or run.embedding is not None:
+    if run.answer is not None or run.embedding is not None:
         return None
     if run.last_error is not None and run.rows:
         return run.last_error.kind

@@ -44,7 +44,8 @@ class Charge:
 
 @dataclass(slots=True, kw_only=True)
 class Trying:
-    """The attempt being made. `sent`: the request may have reached the provider."""
+    """The attempt being made. `sent`: the request may have reached the provider. `unanswered`: the
+    tokens of embedding batches that are under way."""
 
     n: int
     candidate: Candidate
@@ -60,6 +61,7 @@ class Trying:
     error: UpstreamError | None = None
     patience_s: float = 0.0
     parts: list[Embedding] = field(default_factory=list[Embedding])
+    unanswered: int = 0
 
     @property
     def answering(self) -> bool:
@@ -71,7 +73,8 @@ class Trying:
 class Run:
     """A call from its first moment to the reading of its answer. Times are UTC epoch seconds;
     `begun` is of the monotonic clock. `registry` is the one it began with: the configuration may
-    change while it runs."""
+    change while it runs. `misfit` is an answer that does not fit its schema, kept while the model
+    is asked again."""
 
     desk: "Desk"
     registry: "Registry"
@@ -97,6 +100,8 @@ class Run:
     warnings: list[str] = field(default_factory=list[str])
     assembler: "Assembler | None" = None
     completion: Completion | None = None
+    misfit: Completion | None = None
+    answered_by: Candidate | None = None
     embedding: Embedding | None = None
     usage: Usage = field(default_factory=Usage)
     first_token_at: float | None = None
@@ -113,9 +118,14 @@ class Run:
     def answering(self) -> bool:
         """Is there something worth waiting for: an answer begun, or a local model loading?"""
         trying = self.trying
-        if trying is None:
+        if trying is None or self.misfit is not None:
             return False
         return trying.first_chunk_at is not None or trying.candidate.offer.provider.local
+
+    @property
+    def answer(self) -> Completion | None:
+        """What goes back to the caller as matters stand."""
+        return self.completion or self.misfit
 
     @property
     def text(self) -> str:
@@ -157,11 +167,12 @@ class Run:
         self.first_token_at = now
         self.phase = "stream"
 
-    def observed(self, parts: Sequence[Embedding] = ()) -> Usage:
+    def observed(self, parts: Sequence[Embedding] = (), unanswered: int = 0) -> Usage:
         """Tokens as reported so far, completed by what was seen: an estimate, flagged. Of an
-        embedding, what the batches that came back took."""
+        embedding, what the batches that came back took, and those that were under way."""
         if parts and all(part.usage.input is not None for part in parts):
-            return Usage(input=sum(part.usage.input or 0 for part in parts), output=0)
+            known = sum(part.usage.input or 0 for part in parts)
+            return Usage(input=known + unanswered, output=0, estimated=unanswered > 0)
         heard = self.assembler
         reported = (heard.usage if heard else None) or Usage()
         seen = estimate_tokens(heard.text) + estimate_tokens(heard.reasoning) if heard else 0
@@ -192,13 +203,13 @@ class Run:
         """What this attempt is charged. Unknown is never nothing: an answer without usage and a
         request whose fate nobody knows count in full."""
         rates, held = trying.candidate.rates, trying.candidate.bound_nano
-        if outcome == "ok":
+        if outcome in ("ok", "misfit"):
             return self.charge_answer(rates, held)
         billing = trying.error.billing if trying.error else "observed"
         if not trying.sent or (billing == "none" and not trying.answering):
             return Charge(0, "none", "release", Usage())
         if billing != "presumed" and trying.answering:
-            usage = self.observed(trying.parts)
+            usage = self.observed(trying.parts, trying.unanswered)
             nano = cost(rates, usage) if rates else None
             return Charge(nano, "estimated" if rates else "unknown", "settle", usage)
         return Charge(held, "presumed" if rates else "unknown", "presume", Usage())
@@ -213,6 +224,9 @@ class Run:
             return Charge(None, "unknown", "settle", usage)
         if known and not usage.estimated:
             return Charge(cost(rates, usage), "actual", "settle", usage)
+        if self.embedding is not None:
+            # Several services report nothing here; what was read is known, but for the tokenizer.
+            return Charge(cost(rates, usage), "estimated", "settle", usage)
         return Charge(held, "estimated", "settle", usage)
 
 

@@ -126,6 +126,7 @@ async def test_an_answer_by_schema_comes_back_as_data(tmp_path: Path) -> None:
     assert good["structured"] == {"n": 3}
     assert "warnings" not in good
     assert "does not fit the schema at $.n" in bad["warnings"][0]
+    assert [attempt["outcome"] for attempt in bad["attempts"]] == ["misfit", "ok"]
 
 
 async def test_errors_are_short_text_with_the_sentence_first(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+from ..catalog import Provider
 from ..types import Message
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -33,6 +34,26 @@ def strict(schema: object) -> bool:
         if set(cast("Sequence[str]", table.get("required") or ())) != names:
             return False
     return all(strict(each) for each in table.values())
+
+
+def enforces(provider: Provider, model: str, schema: Mapping[str, Any]) -> bool:
+    """Does the service hold this model to this schema? Some take only closed objects."""
+    fact = provider.facts(model).json
+    able = "json" in provider.capabilities if fact is None else fact
+    return able and ("closed_schemas" not in provider.quirks or closed(schema))
+
+
+def closed(schema: object) -> bool:
+    """Does every object of the schema say that it has no further properties?"""
+    if isinstance(schema, list):
+        return all(closed(each) for each in cast("list[object]", schema))
+    if not isinstance(schema, Mapping):
+        return True
+    table = cast("Mapping[str, Any]", schema)
+    is_object = table.get("type") == "object" or isinstance(table.get("properties"), Mapping)
+    if is_object and table.get("additionalProperties") is not False:
+        return False
+    return all(closed(each) for each in table.values())
 
 
 def instructed(messages: Sequence[Message], schema: Mapping[str, Any]) -> tuple[Message, ...]:

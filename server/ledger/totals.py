@@ -83,8 +83,9 @@ def health(db: Connection, since: float) -> list[dict[str, Any]]:
     """Per provider since a time: attempts, failures, last success, and the durations in ms."""
     found = rows(
         db,
-        "SELECT provider, count(*) AS attempts, sum(outcome NOT IN ('ok', 'cancelled')) AS failed, "
-        "max(CASE WHEN outcome = 'ok' THEN ended END) AS last_ok FROM attempts "
+        "SELECT provider, count(*) AS attempts, "
+        "sum(outcome NOT IN ('ok', 'misfit', 'cancelled')) AS failed, "
+        "max(CASE WHEN outcome IN ('ok', 'misfit') THEN ended END) AS last_ok FROM attempts "
         "WHERE started >= ? GROUP BY provider",
         (since,),
     )
