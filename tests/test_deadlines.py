@@ -1,7 +1,6 @@
 """Time: deadlines, hand-backs, hung providers, cancellation. Real loopback HTTP, no clocks."""
 
 import itertools
-import json
 from pathlib import Path
 from typing import Any
 
@@ -330,27 +329,6 @@ async def test_what_came_before_an_error_inside_a_stream_is_paid_for(tmp_path: P
     assert {row["cost_kind"] for row in attempts} == {"estimated"}
     assert all(row["output_tokens"] > 0 for row in attempts)
     assert sum(row["cost_nano"] for row in attempts) == spent > 0
-
-
-async def test_batches_that_came_back_before_one_failed_are_paid_for(tmp_path: Path) -> None:
-    async def batch(request: Request, send: Send) -> None:
-        count = len(request.json["input"])
-        data = [{"index": n, "embedding": [1.0, 0.0]} for n in range(count)]
-        body = {"data": data, "usage": {"prompt_tokens": count}}
-        await answer(json.dumps(body))(request, send)
-
-    script = in_turn(batch, answer("oops", status=500), batch)
-    async with upstream(script) as server:
-        config = served("one", server.url, more='embedding_model = "m"')
-        async with seated(tmp_path, config, budget("10")) as seat:
-            said = await seat.said("embed", texts=["word"] * 300)
-            attempts = seat.rows("SELECT outcome, cost_nano, input_tokens FROM attempts")
-            spent = seat.rows("SELECT spent_nano FROM budget_windows")[0]["spent_nano"]
-
-    assert [row["outcome"] for row in attempts] == ["faulted", "ok"]
-    assert [row["input_tokens"] for row in attempts] == [256, 300]
-    assert sum(row["cost_nano"] for row in attempts) == spent == 556_000
-    assert said["cost_usd"] == 0.000556
 
 
 async def test_waiting_is_told_before_the_first_word(tmp_path: Path) -> None:

@@ -244,19 +244,6 @@ async def test_equally_close_texts_keep_their_order(tmp_path: Path) -> None:
     assert [row["index"] for row in said["ranking"]] == [0, 1, 2]
 
 
-async def test_many_texts_go_out_in_batches_and_come_back_in_order(tmp_path: Path) -> None:
-    config = scripted("one", price=None, more='embedding_model = "finder"')
-    texts = [f"word{n}" for n in range(600)]
-    async with seated(tmp_path, config) as seat:
-        said = await seat.said("embed", texts=texts, vectors="inline")
-        last = await seat.said("embed", texts=[texts[-1]], vectors="inline")
-        requests = seat.desk.http.mock.seen["one"]
-
-    assert said["count"] == 600
-    assert said["vectors"][-1] == last["vectors"][0]
-    assert requests > 2
-
-
 async def test_the_cost_report_says_what_the_ledger_says(tmp_path: Path) -> None:
     worse = scripted("worse", "status=500")
     async with seated(tmp_path, PAIR, worse, budget("5.00")) as seat:
