@@ -10,6 +10,7 @@ from .catalog import Auth, Model, Provider
 from .types import Call, Effort
 
 EFFORTS: tuple[str, ...] = get_args(Effort)
+SHARED_STARTS = frozenset({"/api", "/openai", "/v1", "/v2"})
 FIELD = re.compile(r"\{(\w+)\}")
 
 
@@ -89,11 +90,16 @@ def filled(items: Mapping[str, str], known: Mapping[str, str | None]) -> dict[st
 
 
 def url(provider: Provider, request: Request) -> str:
-    """The row's address with the request's path and query; the row's own query stays."""
+    """The row's address with the request's path and query; the row's own query stays. Many write
+    the address with the part that every path of the wire begins with: it is not doubled."""
     address = provider.base_url.replace("{region}", provider.region or "")
     base, _, own_query = address.partition("?")
+    base = base.rstrip("/")
+    first = "/" + request.path.lstrip("/").partition("/")[0]
+    if first in SHARED_STARTS and request.path.startswith(f"{first}/"):
+        base = base.removesuffix(first)
     query = "&".join(part for part in (own_query, urlencode(request.query)) if part)
-    return base.rstrip("/") + request.path + (f"?{query}" if query else "")
+    return base + request.path + (f"?{query}" if query else "")
 
 
 def auth_headers(style: Auth, key: str | None) -> dict[str, str]:

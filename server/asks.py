@@ -50,6 +50,16 @@ class EmbedAsk:
     timeout_s: float | None = None
 
 
+def model_name(name: str | None) -> str | None:
+    """Raises BadRequest for a name no model has: nothing like it goes into an address."""
+    if name and not (name.isprintable() and len(name.split()) == 1):
+        raise BadRequest(
+            f"{name[:80]!r} is no model's name: it has spaces or control characters",
+            next_step="Name it as provider/model.",
+        )
+    return name
+
+
 def tool_choice(choice: str | None, tools: Sequence[Tool]) -> str | None:
     if choice is None:
         return None

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..providers import catalog
+from .files import too_wide
 from .lines import Path
 from .settings import STRATEGIES, BudgetSettings, ProviderSettings, Settings
 
@@ -34,6 +35,7 @@ def check(settings: Settings) -> None:
         check_provider(name, row, settings)
     names = Names(settings)
     check_routing(settings, names)
+    check_roots(settings)
     for n, budget in enumerate(settings.budgets):
         check_budget(n, budget, names)
 
@@ -72,6 +74,17 @@ class Names:
                 path,
                 f"there is no provider {head!r} and no provider lists a model {name!r}"
                 f"{near(head, self.providers)}",
+            )
+
+
+def check_roots(settings: Settings) -> None:
+    for n, root in enumerate(settings.files.roots):
+        path = root.expanduser()
+        if not path.is_absolute():
+            raise Wrong(("files", "roots", n), f"{str(root)!r} is no absolute path")
+        if too_wide(path.resolve()):
+            raise Wrong(
+                ("files", "roots", n), f"{root} holds your home directory; name a part of it"
             )
 
 

@@ -9,15 +9,24 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import PureWindowsPath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..providers.types import Image, Message, Tool, ToolCall
+from . import files, schemas
 from .errors import BadRequest
+from .files import Roots
 
 IMAGE_BYTES = 5 * 1024 * 1024
 MESSAGES = 2_000
+PICTURES = {  # media type -> what such a file begins with
+    "image/png": re.compile(rb"\x89PNG\r\n\x1a\n"),
+    "image/jpeg": re.compile(rb"\xff\xd8\xff"),
+    "image/gif": re.compile(rb"GIF8[79]a"),
+    "image/webp": re.compile(rb"RIFF....WEBP", re.DOTALL),
+}
 DATA_URL = re.compile(r"data:(image/(?:png|jpeg|gif|webp));base64,(.*)", re.DOTALL)
 
 
@@ -58,11 +67,11 @@ class Part(BaseModel):
     data: str | None = None
     media_type: str = "image/png"
 
-    def image(self) -> Image:
+    def image(self, roots: Roots) -> Image:
         if self.data is not None:
-            return image(f"data:{self.media_type};base64,{self.data}")
+            return image(f"data:{self.media_type};base64,{self.data}", roots)
         url = self.image_url
-        return image(str(url.get("url", "")) if isinstance(url, dict) else str(url or ""))
+        return image(str(url.get("url", "")) if isinstance(url, dict) else str(url or ""), roots)
 
 
 class Said(BaseModel):
@@ -75,24 +84,29 @@ class Said(BaseModel):
     tool_call_id: str | None = None
     name: str | None = None
 
-    def message(self) -> Message:
+    def message(self, roots: Roots) -> Message:
         parts = self.content if isinstance(self.content, list) else []
         text = self.content if isinstance(self.content, str) else ""
         return Message(
             role="system" if self.role == "developer" else self.role,
             text=text or "\n".join(p.text for p in parts if p.type == "text"),
-            images=tuple(p.image() for p in parts if p.type != "text"),
+            images=tuple(p.image(roots) for p in parts if p.type != "text"),
             tool_calls=tuple(c.tool_call() for c in self.tool_calls),
             tool_call_id=self.tool_call_id,
         )
 
 
-def image(url: str) -> Image:
-    """A data: URL as an Image. Raises BadRequest for anything that would have to be fetched."""
-    match = DATA_URL.fullmatch(url.strip())
+def image(url: str, roots: Roots) -> Image:
+    """The picture in a data: URL or in a file under `roots`. Raises BadRequest for what would have
+    to be fetched, and for what is no picture we know."""
+    url = url.strip()
+    if url.startswith("/") or PureWindowsPath(url).drive:
+        return picture(url, files.read(url, roots, most=IMAGE_BYTES))
+    match = DATA_URL.fullmatch(url)
     if not match:
         raise BadRequest(
-            "an image must be a data: URL of type image/png, image/jpeg, image/gif or image/webp",
+            "an image must be an absolute path, or a data: URL of type image/png, image/jpeg, "
+            "image/gif or image/webp",
             next_step="Send the picture itself as base64; addresses are not fetched.",
         )
     if len(match[2]) * 3 // 4 > IMAGE_BYTES:
@@ -103,6 +117,14 @@ def image(url: str) -> Image:
     except (binascii.Error, ValueError):
         raise BadRequest("an image is not valid base64") from None
     return Image(match[1], match[2])
+
+
+def picture(name: str, data: bytes) -> Image:
+    """A file's picture, by what it begins with: a file's name may say anything."""
+    kind = next((kind for kind, begins in PICTURES.items() if begins.match(data)), None)
+    if kind is None:
+        raise BadRequest(f"{name[:200]} is no PNG, JPEG, GIF or WebP picture")
+    return Image(kind, base64.b64encode(data).decode())
 
 
 def first_problem(error: ValidationError) -> str:
@@ -116,8 +138,10 @@ def conversation(
     messages: Sequence[Mapping[str, Any]] | None,
     system: str | None,
     images: Sequence[str],
+    roots: Roots,
 ) -> tuple[Message, ...]:
-    """The messages of a call. Exactly one of `prompt` and `messages` must say something."""
+    """The messages of a call; pictures may be files under `roots`. Exactly one of `prompt` and
+    `messages` must say something."""
     if prompt is not None and messages is not None:
         raise BadRequest("give prompt or messages, not both")
     if prompt is None and messages is None:
@@ -128,12 +152,12 @@ def conversation(
         raise BadRequest("the prompt is empty", next_step="Say in prompt what is wanted.")
     head = (Message(role="system", text=system),) if system else ()
     if messages is None:
-        pictures = tuple(image(url) for url in images)
+        pictures = tuple(image(url, roots) for url in images)
         return (*head, Message(role="user", text=prompt or "", images=pictures))
-    return (*head, *history(messages))
+    return (*head, *history(messages, roots))
 
 
-def history(messages: Sequence[Mapping[str, Any]]) -> tuple[Message, ...]:
+def history(messages: Sequence[Mapping[str, Any]], roots: Roots) -> tuple[Message, ...]:
     if not messages:
         raise BadRequest("messages is empty", next_step="Give at least one user message.")
     if len(messages) > MESSAGES:
@@ -144,7 +168,7 @@ def history(messages: Sequence[Mapping[str, Any]]) -> tuple[Message, ...]:
         raise BadRequest(f"messages: {first_problem(error)}") from None
     if all(m.role in ("system", "developer") for m in said):
         raise BadRequest("messages holds no user message")
-    made = tuple(m.message() for m in said)
+    made = tuple(m.message(roots) for m in said)
     if not any(m.text.strip() or m.images or m.tool_calls for m in made if m.role != "system"):
         raise BadRequest("the messages say nothing", next_step="Say in one what is wanted.")
     return made
@@ -162,6 +186,7 @@ def tool_specs(tools: Sequence[Mapping[str, Any]]) -> tuple[Tool, ...]:
         parameters = spec.parameters or {"type": "object", "properties": {}}
         if parameters.get("type") != "object":
             raise BadRequest(f"tools.{n}: parameters must be a JSON Schema of type object")
+        schemas.check_tool(n, parameters)
         specs.append(Tool(name=spec.name, description=spec.description, parameters=parameters))
     names = [spec.name for spec in specs]
     if len(set(names)) < len(names):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..providers.prices import Rates
     from .budgets import Budget
     from .calls import Calls
+    from .files import Roots
     from .ledger.store import Ledger
 
 QUEUE = 64
@@ -125,6 +126,13 @@ class Desk:
         return from_settings(self.settings.budgets)
 
     @cached_property
+    def roots(self) -> "Roots":
+        """The directories whose files callers may name."""
+        from .files import roots
+
+        return roots(self.project, self.settings.files.roots, self.home.path)
+
+    @cached_property
     def prices(self) -> "Mapping[str, Rates]":
         from ..providers.prices import override
 
@@ -142,7 +150,7 @@ class Desk:
         """Changed settings, for every call that begins from now on."""
         self.settings, self.registry, self.config_hash = settings, registry, config_hash
         self.redactor.learn(registry.secrets())
-        for made_of_settings in ("budgets", "prices"):
+        for made_of_settings in ("budgets", "prices", "roots"):
             self.__dict__.pop(made_of_settings, None)
         self.queues.clear()
 

@@ -87,6 +87,14 @@ class Listed:
         patterns = [row.pattern for row in self.provider.models if row.pattern.strip("*")]
         return model if any(fnmatchcase(model, pattern) for pattern in patterns) else None
 
+    def has_default(self, seen: Probe) -> bool | None:
+        """Does the service list the model that runs when none is named? A dated name is the same
+        model. None where there is no list to say so, or no such model."""
+        model = self.default_model or self.embedding_model
+        if model is None or not seen.models:
+            return None
+        return any(listed.startswith(model) or model.endswith(listed) for listed in seen.models)
+
     def absent(self) -> tuple[Reason | None, str]:
         """Why it cannot be used now at all, in words that say what would change that."""
         row = self.provider

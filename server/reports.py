@@ -206,6 +206,7 @@ def health_of(row: Listed, facts: Facts, probed: probe.Probe | None, now: float)
         said |= {
             "reachable": probed.reachable,
             "key_accepted": probed.key_accepted,
+            "model_available": row.has_default(probed),
             "models": list(probed.models)[:50] or said["models"],
             "loaded": list(probed.loaded),
             "detail": probed.detail,

@@ -3,7 +3,9 @@
 `jsonschema` is loaded at first use: it costs 30 ms, and most servers never see a schema.
 """
 
+import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, cast
 
@@ -26,17 +28,35 @@ def check(schema: Schema) -> None:
         )
 
 
+def check_tool(n: int, parameters: Schema) -> None:
+    """Raises BadRequest for a tool whose parameters are no JSON Schema. An agent sends the same
+    tools with every call, so what was good once is remembered."""
+    try:
+        problem = wrong_with(json.dumps(parameters, sort_keys=True))
+    except RecursionError:
+        raise BadRequest(f"tools.{n}: parameters nest too deep") from None
+    if problem:
+        raise BadRequest(f"tools.{n}: parameters are no JSON Schema {problem}")
+
+
+@lru_cache(maxsize=256)
+def wrong_with(schema: str) -> str:
+    """What is wrong with a schema written in JSON; empty where nothing is. Raises RecursionError
+    for one that nests too deep."""
+    library: Any = import_module("jsonschema")
+    try:
+        library.Draft202012Validator.check_schema(json.loads(schema))
+    except library.SchemaError as error:
+        where = "/".join(map(str, error.absolute_path)) or "the top"
+        return f"at {where}: {error.message[:160]}"
+    return ""
+
+
 def check_shape(schema: Schema) -> None:
     if schema.get("type") not in (None, "object"):
         raise BadRequest("output_schema must describe an object", next_step="Wrap it in one.")
-    library: Any = import_module("jsonschema")
-    try:
-        library.Draft202012Validator.check_schema(dict(schema))
-    except library.SchemaError as error:
-        where = "/".join(map(str, error.absolute_path)) or "the top"
-        raise BadRequest(
-            f"output_schema is no JSON Schema at {where}: {error.message[:160]}"
-        ) from None
+    if problem := wrong_with(json.dumps(schema)):
+        raise BadRequest(f"output_schema is no JSON Schema {problem}")
 
 
 def references(schema: object) -> Iterator[str]:

@@ -142,6 +142,12 @@ class LimitSettings(Section):
     max_result_chars: Annotated[int, Field(ge=1000)] | None = None
 
 
+class FileSettings(Section):
+    """Directories beside the project whose files a caller may name."""
+
+    roots: tuple[Path, ...] = ()
+
+
 class NetworkSettings(Section):
     """Clients strip proxy and certificate variables from a server's environment, so they are
     settings. `trusted_hosts` may be reached over plain http and count as local."""
@@ -166,5 +172,6 @@ class Settings(Section):
     retries: RetrySettings = RetrySettings()
     prices: dict[str, PriceSettings] = {}
     limits: LimitSettings = LimitSettings()
+    files: FileSettings = FileSettings()
     network: NetworkSettings = NetworkSettings()
     ledger: LedgerSettings = LedgerSettings()

@@ -4,13 +4,14 @@ from collections.abc import Awaitable, Callable
 from types import ModuleType
 from typing import Annotated, Any, Literal
 
+import anyio.to_thread
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from ..providers.types import Call, Effort
+from ..providers.types import Call, Effort, Message
 from . import asks, results, shapes
 from .asks import Ask, EmbedAsk, Prefer, Wish
 from .desk import Desk
@@ -86,7 +87,9 @@ class Tools:
         temperature: Annotated[float, Field(ge=0, le=2)] | Nothing = None,
         stop: Texts = None,
         effort: Annotated[Effort | Nothing, Field(description="Reasoning effort")] = None,
-        images: Annotated[Texts, Field(description="data: URLs (base64), sent with prompt")] = None,
+        images: Annotated[
+            Texts, Field(description="data: URLs, or absolute paths in the project")
+        ] = None,
         tools: Annotated[
             Objects, Field(description="Tools the model may call: name, description, parameters")
         ] = None,
@@ -123,7 +126,7 @@ class Tools:
             if call_id is not None:
                 outcome = await self.desk.calls.read_on(call_id, timeout_s, report)
                 return results.completed(outcome, full=full, offset=offset, limit=most)
-            said = conversations().conversation(prompt, messages, system, images or ())
+            said = await self.said(prompt, messages, system, images)
             specs = conversations().tool_specs(tools or ())
             call = Call(
                 messages=said,
@@ -138,7 +141,7 @@ class Tools:
             asks.check(call)
             wish = Wish(
                 task=task,
-                model=model,
+                model=asks.model_name(model),
                 provider=provider,
                 prefer=prefer,
                 strategy=strategy,
@@ -152,6 +155,19 @@ class Tools:
             return results.completed(outcome, full=full, limit=most)
 
         return await self.spoken(answer, raw=detail == "raw")
+
+    async def said(
+        self,
+        prompt: str | None,
+        messages: list[dict[str, Any]] | None,
+        system: str | None,
+        images: list[str] | None,
+    ) -> tuple[Message, ...]:
+        """The conversation of a call; where it may hold pictures, read beside the event loop."""
+        read, roots = conversations().conversation, self.desk.roots
+        if messages is None and not images:
+            return read(prompt, None, system, (), roots)
+        return await anyio.to_thread.run_sync(read, prompt, messages, system, images or (), roots)
 
     async def embed(
         self,
@@ -183,7 +199,7 @@ class Tools:
             wish = Wish(
                 tool="embed",
                 task=task,
-                model=model,
+                model=asks.model_name(model),
                 provider=provider,
                 privacy=privacy,
                 max_cost_nano=asks.money(max_cost_usd),
@@ -217,7 +233,7 @@ class Tools:
             wish = Wish(
                 tool="embed" if "embeddings" in (needs or ()) else "complete",
                 task=task,
-                model=model,
+                model=asks.model_name(model),
                 provider=provider,
                 prefer=prefer,
                 strategy=strategy,

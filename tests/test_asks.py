@@ -9,19 +9,21 @@ import pytest
 from roundhouse_mcp.providers.types import Image, Message, Tool, ToolCall
 from roundhouse_mcp.server import asks, conversations
 from roundhouse_mcp.server.errors import BadRequest
+from roundhouse_mcp.server.files import Roots
 
 PIXEL = base64.b64encode(b"\x89PNG\r\n").decode()
+NOWHERE = Roots()
 DATA_URL = f"data:image/png;base64,{PIXEL}"
 
 
 def test_a_prompt_becomes_one_user_message_after_the_system_text() -> None:
-    said = conversations.conversation("hi", None, "be brief", ())
+    said = conversations.conversation("hi", None, "be brief", (), NOWHERE)
 
     assert said == (Message(role="system", text="be brief"), Message(role="user", text="hi"))
 
 
 def test_images_travel_with_the_prompt() -> None:
-    said = conversations.conversation("what is this?", None, None, (DATA_URL,))
+    said = conversations.conversation("what is this?", None, None, (DATA_URL,), NOWHERE)
 
     assert said[0].images == (Image("image/png", PIXEL),)
 
@@ -45,7 +47,7 @@ def test_a_conversation_in_chat_completions_form_is_understood() -> None:
         {"role": "tool", "tool_call_id": "c1", "content": "2"},
     ]
 
-    said = conversations.conversation(None, messages, None, ())
+    said = conversations.conversation(None, messages, None, (), NOWHERE)
 
     assert said == (
         Message(role="system", text="rules"),
@@ -59,7 +61,7 @@ def test_a_tool_call_as_we_return_it_is_taken_back_with_its_signature() -> None:
     call = {"id": "c1", "name": "f", "arguments": {"a": 1}, "signature": "s"}
     messages = [{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [call]}]
 
-    said = conversations.history(messages)
+    said = conversations.history(messages, NOWHERE)
 
     assert said[1].tool_calls == (ToolCall(id="c1", name="f", arguments={"a": 1}, signature="s"),)
 
@@ -81,21 +83,21 @@ def test_a_conversation_that_makes_no_sense_is_refused_in_one_sentence(
     prompt: str | None, messages: list[dict[str, Any]] | None, words: str
 ) -> None:
     with pytest.raises(BadRequest, match=words):
-        conversations.conversation(prompt, messages, None, ())
+        conversations.conversation(prompt, messages, None, (), NOWHERE)
 
 
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("https://example.com/cat.png", "must be a data: URL"),
-        ("data:image/svg+xml;base64,AAAA", "must be a data: URL"),
+        ("https://example.com/cat.png", "or a data: URL of type"),
+        ("data:image/svg+xml;base64,AAAA", "or a data: URL of type"),
         ("data:image/png;base64,!!!!", "not valid base64"),
         ("data:image/png;base64," + "A" * (8 * 1024 * 1024), "the limit is 5 MiB"),
     ],
 )
 def test_an_image_that_cannot_be_sent_is_refused(url: str, words: str) -> None:
     with pytest.raises(BadRequest, match=words):
-        conversations.image(url)
+        conversations.image(url, NOWHERE)
 
 
 def test_tools_are_taken_flat_or_wrapped() -> None:

@@ -43,8 +43,36 @@ async def nothing_was_spent(seat: Inside) -> None:
         ({"messages": [{"role": "user"}, {"role": "oracle"}]}, "messages: role: Input should be"),
         ({"messages": [{"role": "system", "content": "x"}]}, "Messages holds no user message."),
         ({"prompt": "x" * 20_000_000}, "The request has 19.1 MiB, the limit is 8 MiB. Send less"),
-        ({"prompt": "Hi", "images": ["https://example.com/a.png"]}, "An image must be a data: URL"),
+        ({"prompt": "Hi", "images": ["https://example.com/a.png"]}, "An image must be an absolute"),
+        (
+            {"prompt": "Hi", "images": ["data:image/tiff;base64,aGk="]},
+            "An image must be an absolut",
+        ),
+        ({"prompt": "Hi", "images": ["/etc/hostname"]}, "/etc/hostname is outside the directories"),
+        (
+            {"prompt": "Hi", "model": "one/a model"},
+            "'one/a model' is no model's name: it has spaces",
+        ),
+        ({"prompt": "Hi", "model": "one/m\x1b[2J"}, "'one/m\\x1b[2J' is no model's name"),
         ({"prompt": "Hi", "tools": [{"x": 1}]}, "tools.0: name: Field required."),
+        (
+            {"prompt": "Hi", "tools": [{"name": "t", "parameters": {"type": "array"}}]},
+            "tools.0: parameters must be a JSON Schema of type object.",
+        ),
+        (
+            {
+                "prompt": "Hi",
+                "tools": [{"name": "t", "parameters": {"type": "object", "properties": {"a": 1}}}],
+            },
+            "tools.0: parameters are no JSON Schema at properties/a: 1 is not of type",
+        ),
+        (
+            {
+                "prompt": "Hi",
+                "tools": [{"name": "t", "parameters": {"type": "object", **nested(100)}}],
+            },
+            "tools.0: parameters nest too deep.",
+        ),
         ({"prompt": "Hi", "tool_choice": "auto"}, "tool_choice needs tools."),
         ({"prompt": "Hi", "max_cost_usd": 1e9}, "max_cost_usd must lie between 0 and 1,000,000."),
         ({"prompt": "Hi", "timeout_s": 0}, "timeout_s: Input should be greater than 0."),

@@ -18,7 +18,14 @@ CAPABILITIES = {
     "tools",
     "vision",
 }
-QUIRKS = {"cache_points", "client_faults_are_500", "json_object", "no_strict"}
+QUIRKS = {
+    "cache_points",
+    "client_faults_are_500",
+    "closed_schemas",
+    "json_object",
+    "no_forced_tools",
+    "no_strict",
+}
 every_row = pytest.mark.parametrize("row", shipped().values(), ids=lambda row: row.name)
 
 

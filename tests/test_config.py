@@ -262,6 +262,14 @@ def test_the_hash_follows_the_settings_and_not_their_spelling() -> None:
     assert one.hash == same.hash != other.hash
 
 
+@pytest.mark.parametrize(
+    ("root", "problem"),
+    [("shots", "is no absolute path"), ("/", "holds your home"), ("~", "holds your home")],
+)
+def test_a_root_for_files_that_opens_too_much_is_refused(root: str, problem: str) -> None:
+    assert problem in mistake(f'[files]\nroots = ["{root}"]')
+
+
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
 def test_a_file_others_can_write_is_refused(tmp_path: Path, mode: int) -> None:
     home = written(tmp_path, "")

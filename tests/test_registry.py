@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from roundhouse_mcp.providers.probe import Probe
 from roundhouse_mcp.server.config import understood
 from roundhouse_mcp.server.errors import ConfigError, NotFound
 from roundhouse_mcp.server.keys import Keys
@@ -189,3 +190,30 @@ def test_with_nothing_at_all_it_says_what_would_enable_something() -> None:
     assert "OPENAI_API_KEY" in said
     assert "Ollama" in said
     assert "roundhouse keys set" in said
+
+
+@pytest.mark.parametrize(
+    ("models", "there"),
+    [
+        (("gpt-5.4-mini", "other"), True),
+        (("gpt-5.4-mini-2026-03-01",), True),
+        (("other",), False),
+        ((), None),
+    ],
+)
+def test_a_probe_says_whether_the_default_model_is_there(
+    models: tuple[str, ...], there: bool | None
+) -> None:
+    row = registry("").named("openai")
+
+    assert row.has_default(Probe(reachable=True, models=models)) is there
+
+
+def test_a_region_comes_from_the_file_before_its_variables() -> None:
+    plain = '[providers.far]\nwire = "openai_chat"\nbase_url = "https://{region}.example/v1"\n'
+
+    def region(text: str, **environ: str) -> str | None:
+        return registry(text, **environ).named("far").provider.region
+
+    assert region(plain) is None
+    assert region(plain + 'region = "eu-west-1"') == "eu-west-1"

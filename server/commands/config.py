@@ -79,6 +79,9 @@ TEMPLATE = """\
 # timeout_s = 50                          # editors give up after 60
 # max_tokens = 4096                       # output cap where a call names none
 
+# [files]
+# roots = ["/srv/screenshots"]            # whose files agents may name, beside the project
+
 # [network]
 # proxy = "http://proxy.example:3128"
 # ca_file = "/etc/ssl/company.pem"

@@ -100,6 +100,7 @@ async def probed(bench: Workbench, ask: bool) -> Mapping[str, Probe]:
 
 def verdict(row: Listed, probed: Probe | None) -> tuple[bool, str]:
     """Can it be used, and what is known of it or missing?"""
+    name = row.provider.name
     reason, detail = row.absent()
     if reason is not None:
         return False, detail
@@ -111,9 +112,12 @@ def verdict(row: Listed, probed: Probe | None) -> tuple[bool, str]:
         return False, f"{key}; does not answer: {seen.detail}. {row.provider.start_hint}".strip()
     if seen.key_accepted is False:
         return False, (
-            f"{key}; the provider refuses it: {seen.detail}; "
-            f"run: roundhouse keys set {row.provider.name}"
+            f"{key}; the provider refuses it: {seen.detail}; run: roundhouse keys set {name}"
         )
+    if row.has_default(seen) is False:
+        model = row.default_model or row.embedding_model
+        detail = f"{seen.detail}, none of them {model}; name another in providers.{name}.models"
+        return True, f"{key}; {detail}"
     loaded = f", loaded: {', '.join(seen.loaded[:3])}" if seen.loaded else ""
     return True, f"{key}; {seen.detail} in {seen.latency_ms} ms{loaded}"
 

@@ -278,6 +278,23 @@ def test_azure_names_a_model_by_its_deployment() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("provider", "base_url", "whole"),
+    [
+        ("anthropic", "https://x.example/v1/", "https://x.example/v1/messages"),
+        ("anthropic", "https://x.example/anthropic", "https://x.example/anthropic/v1/messages"),
+        ("ollama", "http://127.0.0.1:9/api", "http://127.0.0.1:9/api/chat"),
+        ("openai", "https://x.example/v1", "https://x.example/v1/chat/completions"),
+    ],
+)
+def test_an_address_that_ends_as_the_path_begins_is_not_doubled(
+    provider: str, base_url: str, whole: str
+) -> None:
+    row = replace(shipped()[provider], base_url=base_url)
+
+    assert url(row, chat_wire(row.wire).encode(CALL, model="m", provider=row)) == whole
+
+
 def test_a_header_whose_value_nobody_set_is_not_sent() -> None:
     row = shipped()["openai"]
 
