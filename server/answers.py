@@ -8,12 +8,12 @@ from ..providers.tokens import estimate_tokens
 from ..providers.types import Call, Completion, EmbedCall, Embedding, Usage
 from ..providers.wires.schemas import enforces, instructed
 from . import mending
+from .candidates import Candidate, Offer
 from .errors import Declined
 from .ledger.reservations import Warned
 from .money import dollars
 from .outcomes import Embedded, Outcome
 from .registry import Registry
-from .routing import Candidate, Offer
 from .run import Run
 
 ANSWER_BYTES = 16 * 1024 * 1024  # of one embedding answer

@@ -13,7 +13,7 @@ from .settings import NANO, Privacy
 REQUEST_BYTES = 8 * 1024 * 1024
 TEXTS = 10_000
 MAX_COST_USD = 1_000_000.0
-Prefer = Literal["local_preferred", "cloud_preferred", "best_quality", "cheapest"]
+Prefer = Literal["local_preferred", "cloud_preferred", "best_quality", "cheapest", "fastest"]
 Tried = Literal["complete", "embed"]
 
 

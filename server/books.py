@@ -1,20 +1,22 @@
 """What the steps of a call write and read: each function is one transaction on the ledger."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from ..providers.errors import UpstreamError
-from . import circuits
+from . import allowances, circuits
+from .allowances import Allowance
 from .budgets import Window
+from .candidates import Room, Snapshot
 from .circuits import Key, Policy
-from .ledger import circuit_rows, owners, records, reservations
+from .ledger import circuit_rows, measures, owners, records, reservations
 from .ledger.driver import Connection
 from .ledger.records import AttemptRow, CallRow, InflightRow
 from .ledger.reservations import Warned
-from .routing import Block, Room, Snapshot
+from .reasons import Block
 
 LEASE_S = 900.0
 PROBE_S = 60.0
@@ -25,14 +27,33 @@ class NotAdmitted(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Looking:
+    """What a plan needs to see: `tokens` is the size of the call; `measuring` whether its strategy
+    looks at speeds and loads; `turns_taken` are turns this process took and has not written."""
+
+    keys: tuple[Key, ...]
+    windows: tuple[Window, ...]
+    allowances: Mapping[str, Allowance]
+    tokens: int
+    measuring: bool
+    turns_taken: int
+    run_dir: Path
+    now: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """An attempt about to be made. `reserve_nano` None: nothing to hold (no price, or free)."""
+    """An attempt about to be made. `reserve_nano` None: nothing to hold (no price, or free).
+    `takes_turn`: the call's strategy draws, and this is its first attempt."""
 
     inflight: InflightRow
     reservation: str
     reserve_nano: int | None
     windows: Sequence[Window]
     guarded: bool
+    allowance: Allowance
+    tokens: int
+    takes_turn: bool
     run_dir: Path
     now: float
 
@@ -60,12 +81,14 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """An attempt that ended: its row, its money, its circuits."""
+    """An attempt that ended: its row, its money, its circuits. `speed` is milliseconds to the
+    first token and for each token after it, of an answer that is long enough to tell."""
 
     attempt: AttemptRow
     reservation: str
     money: Literal["settle", "release", "presume"]
     verdict: Verdict | None
+    speed: tuple[float, float] | None
     now: float
     by: str
 
@@ -88,42 +111,63 @@ class Refusal:
     needed_nano: int
 
 
-def snapshot(
-    db: Connection,
-    keys: Iterable[Key],
-    windows: Iterable[Window],
-    run_dir: Path,
-    now: float,
-) -> Snapshot:
-    """Circuits and money at one moment, for planning."""
+def snapshot(db: Connection, looking: Looking) -> Snapshot:
+    """Circuits, allowances, money and measures at one moment, for planning."""
+    now = looking.now
     rows = circuit_rows.load(db)
-    alive = partial(owners.alive, run_dir)
-    blocks: dict[Key, Block] = {}
+    alive = partial(owners.alive, looking.run_dir)
+    blocks = crowded(db, looking)
     due: set[Key] = set()
-    for key in keys if rows else ():
+    for key in looking.keys if rows else ():
         found, _ = circuits.judge(rows, *key, now, alive=alive)
         if found.kind == "probe_due":
             due.add(key)
         if found.reason is not None:
             blocks[key] = Block(reason=found.reason, detail=found.detail, until=found.until)
-    rooms: dict[str, Room] = {}
-    windows = list(windows)
-    standings = reservations.standings(db, windows)
-    for window in windows:
-        free = max(0, window.limit_nano - standings[window.budget].committed_nano)
-        rooms[window.budget] = Room(
-            limit_nano=window.limit_nano, free_nano=free, resets_at=window.end
+    return Snapshot(
+        now=now,
+        blocks=blocks,
+        rooms=rooms(db, looking.windows),
+        due=frozenset(due),
+        turn=measures.turn(db) + looking.turns_taken,
+        speeds=measures.all_speeds(db) if looking.measuring else {},
+        loads=measures.loads(db) if looking.measuring else {},
+    )
+
+
+def crowded(db: Connection, looking: Looking) -> dict[Key, Block]:
+    """The providers whose allowance another call of this size would exceed."""
+    used = measures.used(db, looking.allowances, looking.now)
+    found = {
+        (name, "*"): allowances.block(allowance, used[name], looking.tokens)
+        for name, allowance in looking.allowances.items()
+    }
+    return {key: block for key, block in found.items() if block is not None}
+
+
+def rooms(db: Connection, windows: Sequence[Window]) -> dict[str, Room]:
+    standings = reservations.standings(db, list(windows))
+    return {
+        window.budget: Room(
+            limit_nano=window.limit_nano,
+            free_nano=max(0, window.limit_nano - standings[window.budget].committed_nano),
+            resets_at=window.end,
         )
-    return Snapshot(now=now, blocks=blocks, rooms=rooms, due=frozenset(due))
+        for window in windows
+    }
 
 
 def open_attempt(db: Connection, opening: Opening) -> Opened:
-    """Hold the money, pass the circuits, and show the call as running.
+    """Hold the money, pass the circuits and the allowance, and show the call as running.
 
     Raises OverBudget and NotAdmitted; after either, nothing is held."""
     row = opening.inflight
     assert row.provider is not None
     assert row.model is not None
+    if opening.allowance.limited:
+        used = measures.used_at(db, row.provider, opening.now)
+        if full := allowances.block(opening.allowance, used, opening.tokens):
+            raise NotAdmitted(full.detail)
     warned: list[Warned] = []
     if opening.reserve_nano is not None:
         warned = reservations.reserve(
@@ -141,6 +185,8 @@ def open_attempt(db: Connection, opening: Opening) -> Opened:
         )
     epochs = admit(db, (row.provider, row.model), opening) if opening.guarded else {}
     show(db, row)
+    if opening.takes_turn:
+        measures.take_turn(db)
     return Opened(epochs=epochs, warned=tuple(warned))
 
 
@@ -200,6 +246,10 @@ def close_attempt(db: Connection, closing: Closing, ending: Ending | None) -> No
             reservations.presume(db, closing.reservation, closing.now, by=closing.by)
     if ending is None or not end(db, ending):  # a call that ends brings all its attempts along
         records.add_attempt(db, closing.attempt)
+    if closing.speed is not None:
+        first_ms, token_ms = closing.speed
+        key = (closing.attempt.provider, closing.attempt.model)
+        measures.note_speed(db, key, first_ms=first_ms, token_ms=token_ms, now=closing.now)
     if closing.verdict is not None:
         judge(db, closing.attempt, closing.verdict, closing.now, closing.by)
 

@@ -18,13 +18,14 @@ from ..providers.tokens import input_expected
 from ..providers.types import Call, EmbedCall, Embedding
 from . import answers, books, following, mending, presence, refusals, retries, rows, telling
 from .asks import Ask, EmbedAsk, Size, Wish
+from .candidates import Candidate, Plan
 from .desk import Client, Desk
 from .errors import Busy, DeadlineExceeded, Declined, LedgerUnavailable, NotFound, OverBudget
 from .ledger import totals
 from .offers import demand_for, planned
 from .outcomes import Embedded, Outcome
-from .routing import Candidate, Plan
 from .run import Run, Shelf, Trying
+from .strategies import VARYING
 
 logger = logging.getLogger(__name__)
 
@@ -157,9 +158,15 @@ class Calls:
             logger.error("call %s failed: %s", run.call_id, type(error).__name__, exc_info=error)
             run.crash = error
         finally:
+            self.turn_written(run)
             await self.record(run)
             run.done.set()
             self.shelf.keep(run)
+
+    def turn_written(self, run: Run) -> None:
+        """The ledger has seen the call's turn, or never will."""
+        self.desk.turns_taken -= run.turn_pending
+        run.turn_pending = False
 
     async def record(self, run: Run) -> None:
         """The row of a call that ended between two attempts, or before the first."""
@@ -176,6 +183,8 @@ class Calls:
         run.local_only = demand.privacy == "local"
         made = await planned(self.desk, run.wish, demand, run.client)
         run.plan, run.windows, run.rooms = made.plan, made.windows, made.rooms
+        run.turn_pending = run.plan.strategy in VARYING
+        self.desk.turns_taken += run.turn_pending
         if not run.plan.candidates:
             raise refusals.no_route(run)
         fallback = self.desk.settings.routing.fallback
@@ -273,6 +282,7 @@ class Calls:
             trying.opened = await self.desk.ledger.write(
                 books.open_attempt, rows.opening(run, trying)
             )
+            self.turn_written(run)
             run.warnings += answers.warnings(trying.opened.warned)
             await self.speak(run, trying)
             run.answered_by, outcome = candidate, "ok"

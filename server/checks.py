@@ -1,7 +1,7 @@
 """What settings must satisfy together: names that exist, addresses that may be used."""
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path as FilePath
@@ -10,9 +10,17 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..providers import catalog
+from . import tasks
 from .files import too_wide
 from .lines import Path
-from .settings import STRATEGIES, BudgetSettings, ProviderSettings, Settings
+from .settings import (
+    OTHER_NAMES,
+    STRATEGIES,
+    BudgetSettings,
+    ProviderSettings,
+    RuleSettings,
+    Settings,
+)
 
 SECRET_HEADERS = {"authorization", "x-api-key", "api-key", "cookie", "proxy-authorization"}
 WIRES = FilePath(catalog.__file__).parent / "wires"
@@ -110,12 +118,43 @@ def check_routing(settings: Settings, names: Names) -> None:
             check_strategy(said.strategy, (*path, "strategy"))
         for n, model in enumerate(said.models):
             names.check_model(model, (*path, "models", n))
-    for alias, model in routing.aliases.items():
-        names.check_model(model, ("routing", "aliases", alias))
+        if said.only and not said.models:
+            raise Wrong((*path, "only"), "the task routes to nothing: only = true needs models")
+    for alias, meant in routing.aliases.items():
+        for model in (meant,) if isinstance(meant, str) else meant:
+            names.check_model(model, ("routing", "aliases", alias))
+        check_loop(alias, routing.aliases, ("routing", "aliases", alias))
+    for n, rule in enumerate(routing.rules):
+        check_rule(n, routing.rules)
+        for m, model in enumerate(rule.models):
+            names.check_model(model, ("routing", "rules", n, "models", m))
+
+
+def check_loop(alias: str, aliases: Mapping[str, str | tuple[str, ...]], path: Path) -> None:
+    """Raises Wrong for an alias that leads back to itself."""
+
+    def walk(name: str, trail: tuple[str, ...]) -> None:
+        if name in trail:
+            raise Wrong(path, f"the alias leads back to itself: {' -> '.join((*trail, name))}")
+        meant = aliases.get(name, ())
+        for each in (meant,) if isinstance(meant, str) else meant:
+            walk(each, (*trail, name))
+
+    walk(alias, ())
+
+
+def check_rule(n: int, rules: Sequence[RuleSettings]) -> None:
+    """Raises Wrong for a rule that no call can reach."""
+    path, when = ("routing", "rules", n, "when"), rules[n].when
+    if when.max_input_tokens is not None and when.max_input_tokens < when.min_input_tokens:
+        raise Wrong(path, "no call has fewer tokens than max_input_tokens and more than the least")
+    earlier = next((m for m in range(n) if tasks.covers(rules[m].when, when)), None)
+    if earlier is not None:
+        raise Wrong(path, f"no call reaches this rule: rule {earlier + 1} takes all it is for")
 
 
 def check_strategy(name: str, path: Path) -> None:
-    if name not in STRATEGIES:
+    if OTHER_NAMES.get(name, name) not in STRATEGIES:
         raise Wrong(path, f"there is no strategy {name!r}{near(name, {*STRATEGIES})}")
 
 

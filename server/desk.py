@@ -72,7 +72,7 @@ class Desk:
 
     What only calls need is made at first use: their modules are half of what we import, and an
     editor waits for the server's first answer, not for them. `group` runs the calls while the
-    server serves."""
+    server serves; `turns_taken` are turns of calls planned here that the ledger has not seen."""
 
     home: Home
     settings: Settings
@@ -89,6 +89,7 @@ class Desk:
     draw: Callable[[], float] = random.random
     group: TaskGroup | None = None
     met: Client | None = None
+    turns_taken: int = 0
     queues: dict[str, Queue] = field(default_factory=dict[str, Queue])
 
     @cached_property

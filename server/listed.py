@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from ..providers.catalog import Provider
 from ..providers.prices import runs_here
 from ..providers.probe import Probe
+from .allowances import UNLIMITED, Allowance
 from .checks import loopback
 from .keys import Key
 from .reasons import Reason
@@ -30,6 +31,8 @@ class Listed:
     defaults: DefaultsSettings
     cost_multiplier: Decimal
     use_for: tuple[str, ...]
+    weight: float = 1.0
+    allowance: Allowance = UNLIMITED
     problem: str = ""
     found: Probe | None = None
 

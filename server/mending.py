@@ -10,7 +10,7 @@ from ..providers.prices import bound
 from ..providers.tokens import input_bound
 from ..providers.types import Call, Completion, EmbedCall, Message
 from . import schemas
-from .routing import Candidate
+from .candidates import Candidate
 
 FENCED = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
 NO_JSON = "the answer is not valid JSON, although a schema was asked for"

@@ -8,13 +8,17 @@ from ..providers.prices import rates
 from ..providers.tokens import estimate_tokens, input_bound, input_expected, tokens_bound
 from ..providers.types import Call, EmbedCall
 from . import books, budgets, tasks
+from .allowances import Allowance
 from .asks import Size, Wish
 from .budgets import Window
+from .candidates import Demand, Offer, Plan, Room, standing
 from .desk import Client, Desk
 from .errors import BadRequest
 from .registry import Listed
-from .routing import HINTS, PRIVACY_RANK, STRATEGIES, Demand, Offer, Plan, Room, plan, standing
-from .settings import Privacy, TaskSettings
+from .routing import PRIVACY_RANK, plan
+from .settings import OTHER_NAMES, Privacy, TaskSettings
+from .strategies import HINTS, MEASURING, STRATEGIES
+from .tasks import MODEL_ALIASES, NO_ALIAS, ModelAlias
 
 LAST = 1_000_000
 
@@ -34,9 +38,12 @@ def strictest(*wanted: Privacy) -> Privacy:
 
 
 def strategy_for(desk: Desk, wish: Wish, profile: TaskSettings) -> str:
-    """The caller's strategy, else their hint's, else the task's, else the configured one."""
+    """The caller's strategy, else their hint's, else the alias's, else the task's, else the
+    configured one."""
     hinted = HINTS[wish.prefer] if wish.prefer else None
-    name = wish.strategy or hinted or profile.strategy or desk.settings.routing.strategy
+    alias = built_in(desk, wish).strategy
+    said = wish.strategy or hinted or alias or profile.strategy or desk.settings.routing.strategy
+    name = OTHER_NAMES.get(said, said)
     if name not in STRATEGIES:
         near = get_close_matches(name, STRATEGIES, n=1)
         raise BadRequest(
@@ -56,13 +63,18 @@ def demand_for(
     size: Size | None = None,
 ) -> Demand:
     """What a call requires. Sizes come from the call itself, or from `size` where there is none."""
-    profile = tasks.profile(wish.task, desk.settings.routing.tasks)
+    profile = task_of(desk, wish)
     bound, expected, cap = measured(asked, size or Size())
     if isinstance(asked, Call) and capped:
         cap = asked.max_tokens
     return Demand(
         needs=wish.needs | frozenset(profile.needs),
-        privacy=strictest(wish.privacy, profile.privacy, desk.settings.routing.privacy),
+        privacy=strictest(
+            wish.privacy,
+            profile.privacy,
+            desk.settings.routing.privacy,
+            built_in(desk, wish).privacy,
+        ),
         input_bound=bound,
         input_expected=expected,
         cap=cap,
@@ -88,24 +100,47 @@ async def planned(desk: Desk, wish: Wish, demand: Demand, client: Client) -> Pla
     await desk.registry.discover(desk.http)
     offers = on_offer(desk, wish, demand, client)
     windows = {window.budget: window for offer in offers for window in offer.windows}
-    snapshot = await desk.ledger.read(
-        books.snapshot,
-        [offer.key for offer in offers],
-        list(windows.values()),
-        desk.ledger.run_dir,
-        desk.clock(),
+    looking = books.Looking(
+        keys=tuple(offer.key for offer in offers),
+        windows=tuple(windows.values()),
+        allowances=allowances(offers),
+        tokens=demand.input_expected + demand.expected_output,
+        measuring=demand.strategy in MEASURING,
+        turns_taken=desk.turns_taken,
+        run_dir=desk.ledger.run_dir,
+        now=desk.clock(),
     )
+    snapshot = await desk.ledger.read(books.snapshot, looking)
     return Planned(plan(offers, demand, snapshot), windows, snapshot.rooms)
+
+
+def allowances(offers: Iterable[Offer]) -> Mapping[str, Allowance]:
+    """The providers on offer whose use the user limits."""
+    found = {offer.provider.name: offer.allowance for offer in offers}
+    return {name: allowance for name, allowance in found.items() if allowance.limited}
+
+
+def built_in(desk: Desk, wish: Wish) -> ModelAlias:
+    """What `fast`, `local` and the like mean in place of a model, unless the user's own alias of
+    that name means something else."""
+    own = wish.model in desk.settings.routing.aliases
+    return NO_ALIAS if own else MODEL_ALIASES.get(wish.model or "", NO_ALIAS)
+
+
+def task_of(desk: Desk, wish: Wish) -> TaskSettings:
+    """Raises BadRequest for a task nobody knows."""
+    return tasks.profile(
+        wish.task, desk.settings.routing.tasks, plain=tasks.unordered(desk.settings)
+    )
 
 
 def on_offer(desk: Desk, wish: Wish, demand: Demand, client: Client) -> list[Offer]:
     """Every model that could be meant, best guess first. Raises NotFound for a name nobody has."""
-    profile = tasks.profile(wish.task, desk.settings.routing.tasks)
     embeds = "embeddings" in demand.needs
-    named = named_models(desk, wish) or list(profile.models)
-    chosen = [pair for name in named for pair in desk.registry.resolve(name, embeds=embeds)]
+    meant = meaning(desk, wish, demand)
+    chosen = [pair for name in meant.names for pair in desk.registry.resolve(name, embeds=embeds)]
     pairs = [(0, *pair) for pair in chosen]
-    if not named or (not wish.model and not wish.provider and not profile.only):
+    if meant.others_follow:
         pairs += [(group_of(row, wish), row, model) for row, model in everything(desk, embeds)]
     first_named = {(row.provider.name, model) for row, model in chosen}
     seen: set[tuple[str, str]] = set()
@@ -121,15 +156,37 @@ def on_offer(desk: Desk, wish: Wish, demand: Demand, client: Client) -> list[Off
     return same_model(offers) if embeds else offers
 
 
-def named_models(desk: Desk, wish: Wish) -> list[str]:
-    """What the caller named, if anything. Raises NotFound for a provider there is not."""
-    if not wish.provider:
-        return [wish.model] if wish.model else []
-    provider = desk.registry.named(wish.provider).provider.name
-    if not wish.model:
-        return [provider]
-    twice = wish.model.startswith((f"{provider}/", f"{provider}:"))
-    return [wish.model if twice else f"{provider}/{wish.model}"]
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """The models a call is for, and whether all others may take it after them."""
+
+    names: tuple[str, ...] = ()
+    others_follow: bool = True
+
+
+def meaning(desk: Desk, wish: Wish, demand: Demand) -> Meant:
+    """What a call is for: the model or provider it names, else its task's models, else those of
+    the first rule that fits its shape. Raises NotFound for a provider there is not."""
+    routing = desk.settings.routing
+    if wish.provider:
+        return Meant((within(desk, wish.provider, wish.model),), others_follow=False)
+    if wish.model in routing.aliases:
+        return Meant((wish.model,))
+    if wish.model and wish.model not in MODEL_ALIASES:
+        return Meant((wish.model,), others_follow=False)
+    profile = task_of(desk, wish)
+    rule = None if wish.task or wish.model else tasks.rule_for(routing.rules, demand)
+    if rule is not None:
+        return Meant(rule.models, others_follow=not rule.only)
+    return Meant(profile.models, others_follow=not (profile.only and profile.models))
+
+
+def within(desk: Desk, provider: str, model: str | None) -> str:
+    """The model of this provider, written out."""
+    name = desk.registry.named(provider).provider.name
+    if not model or model in MODEL_ALIASES:
+        return name
+    return model if model.startswith((f"{name}/", f"{name}:")) else f"{name}/{model}"
 
 
 def group_of(row: Listed, wish: Wish) -> int:
@@ -191,6 +248,8 @@ def offer(
         ),
         windows=windows,
         max_tokens=row.defaults.max_tokens or desk.settings.limits.max_tokens,
+        weight=row.weight,
+        allowance=row.allowance,
     )
 
 

@@ -1,5 +1,6 @@
 """Why a model is left out of a plan: a closed set of words."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 Reason = Literal[
@@ -13,7 +14,17 @@ Reason = Literal[
     "half_open",
     "cooldown",
     "hold",
+    "rate_limit",
     "over_budget",
     "max_cost",
     "unpriced",
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Why a model at a provider is not admitted now. `until` is epoch seconds, None: by hand."""
+
+    reason: Reason
+    detail: str
+    until: float | None = None

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from .candidates import Excluded
 from .errors import Declined, NoRoute, OverBudget
 from .money import dollars
 from .outcomes import Failed, Late
-from .routing import Excluded
 from .run import Run
 
 PRICELESS = "Give its price in config.toml under [prices], or set routing.allow_unpriced."

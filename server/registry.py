@@ -14,6 +14,7 @@ import anyio
 
 from ..providers import catalog, probe
 from ..providers.catalog import Provider
+from .allowances import Allowance
 from .errors import ConfigError, NotFound
 from .keys import Key, Keys
 from .listed import Listed
@@ -32,7 +33,9 @@ class Registry:
     """Every provider there is, the user's own first, in the order they wrote them."""
 
     rows: dict[str, Listed]
-    aliases: Mapping[str, str] = field(default_factory=dict[str, str])
+    aliases: Mapping[str, str | tuple[str, ...]] = field(
+        default_factory=dict[str, str | tuple[str, ...]]
+    )
     asked_at: float = -FOUND_FOR_S
     asking: anyio.Lock = field(default_factory=anyio.Lock)
 
@@ -78,7 +81,9 @@ class Registry:
     def resolve(self, name: str, *, embeds: bool = False) -> list[tuple[Listed, str]]:
         """The models a name means: `provider/model`, `provider:model`, an alias, a provider (its
         default model), or a model (at every provider that has it). Raises NotFound."""
-        name = self.aliases.get(name, name)
+        if name in self.aliases:
+            meant = expanded(name, self.aliases)
+            return [pair for each in meant for pair in self.resolve(each, embeds=embeds)]
         head, model = self.split(name)
         if head is not None and model:
             row = self.rows[head]
@@ -147,6 +152,15 @@ class Registry:
         self.rows[row.provider.name] = replace(row, found=found)
 
 
+def expanded(name: str, aliases: Mapping[str, str | tuple[str, ...]]) -> tuple[str, ...]:
+    """The models behind an alias, which may stand for others. config.py has refused loops."""
+    meant = aliases.get(name)
+    if meant is None:
+        return (name,)
+    each = (meant,) if isinstance(meant, str) else meant
+    return tuple(dict.fromkeys(model for one in each for model in expanded(one, aliases)))
+
+
 def modelless(row: Listed, embeds: bool) -> str:
     """The sentence for a provider whose default model nobody knows."""
     name = row.provider.name
@@ -176,6 +190,8 @@ def listed(name: str, settings: Settings, keys: Keys, environ: Mapping[str, str]
         defaults=said.defaults,
         cost_multiplier=said.cost_multiplier,
         use_for=said.use_for,
+        weight=said.weight,
+        allowance=Allowance(rpm=said.rpm, tpm=said.tpm, rpd=said.rpd),
         problem=keys.problems.get(name, ""),
     )
 

@@ -16,7 +16,7 @@ from .money import dollars
 from .outcomes import Attempted, Embedded, Failed, Late, Outcome
 
 if TYPE_CHECKING:
-    from .routing import Candidate, Excluded, Plan
+    from .candidates import Candidate, Excluded, Plan
 
 ERROR_BYTES = 1024
 RAW_BYTES = 700

@@ -6,15 +6,17 @@ be tried, and exclusions, each with one reason of a closed set. `route_for_task`
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from hashlib import blake2b
 
-from ..providers.catalog import Model, Provider
 from ..providers.prices import Rates, bound, cost
 from ..providers.types import Usage
-from .budgets import Window
+from .candidates import Candidate, Demand, Excluded, Offer, Plan, Snapshot
 from .money import dollars
 from .reasons import Reason
 from .settings import Privacy
+from .speeds import expected_ms
+from .strategies import ordered, why
 
 SMALLEST_CAP = 256
 LARGEST_CAP = 10_000_000  # more than any model writes; what it may cost fits the ledger's integers
@@ -25,111 +27,6 @@ CEILING = Rates(  # what an unknown price is held and charged at, where the user
     cache_write=100_000_000_000,
     source="ceiling",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
-    """One model at one provider, with all that is known of it before anyone calls.
-
-    `group`: 0 is what was named, or the task's own models; 1 is meant for the task (`use_for`);
-    2 is everything else. `order` breaks ties the way the user wrote them. `absent` says why it
-    cannot be used at all, if so. `private` is the strictest privacy it satisfies."""
-
-    provider: Provider
-    model: str
-    facts: Model
-    group: int = 2
-    priority: int = 1_000_000
-    order: int = 0
-    absent: Reason | None = None
-    absent_detail: str = ""
-    private: Privacy = "any"
-    rates: Rates | None = None
-    windows: tuple[Window, ...] = ()
-    max_tokens: int = 4096
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return self.provider.name, self.model
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
-    """Why a model at a provider is not admitted now. `until` is epoch seconds, None: by hand."""
-
-    reason: Reason
-    detail: str
-    until: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
-    """What a budget has left in its window."""
-
-    limit_nano: int
-    free_nano: int
-    resets_at: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """The state of the machine at one moment: circuits, cooldowns, holds and money. `due` are the
-    open circuits whose time to be probed has come."""
-
-    now: float
-    blocks: Mapping[tuple[str, str], Block] = field(default_factory=dict[tuple[str, str], Block])
-    rooms: Mapping[str, Room] = field(default_factory=dict[str, Room])
-    due: frozenset[tuple[str, str]] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Demand:
-    """What a call requires of whoever takes it. `input_bound` is a strict upper bound in tokens;
-    `input_expected` a fair estimate; `cap` an output cap the caller set, None if they did not."""
-
-    needs: frozenset[str] = frozenset()
-    privacy: Privacy = "any"
-    input_bound: int = 0
-    input_expected: int = 0
-    cap: int | None = None
-    expected_output: int = 500
-    max_cost_nano: int | None = None
-    strategy: str = "priority"
-    allow_unpriced: bool = False
-    dimensions: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """An offer that may be tried. `max_tokens` is the cap that will be sent; `bound_nano` the most
-    an attempt can cost, `expected_nano` what it probably will (None: no known price). `is_probe`:
-    its circuit is open, and this call would be the one that tests it."""
-
-    offer: Offer
-    max_tokens: int
-    bound_nano: int | None
-    expected_nano: int | None
-    rates: Rates | None = None
-    is_probe: bool = False
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Excluded:
-    provider: str
-    model: str
-    reason: Reason
-    detail: str
-    until: float | None = None
-    budget: str | None = None
-    needed_nano: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    candidates: tuple[Candidate, ...]
-    excluded: tuple[Excluded, ...]
-    strategy: str
 
 
 # Filters: each says why an offer is out, or None. Order is the order of the checks.
@@ -268,80 +165,23 @@ def priced(offer: Offer, demand: Demand, snapshot: Snapshot) -> Candidate | Excl
     )
 
 
-# Strategies: candidates -> candidates. What was named or meant for the task stays in front.
-
-Strategy = Callable[[Sequence[Candidate]], list[Candidate]]
-UNKNOWN_COST = 2**62
-
-
-def preference(candidate: Candidate) -> tuple[int, int, int]:
-    return standing(candidate.offer)
-
-
-def standing(offer: Offer) -> tuple[int, int, int]:
-    """What was named stands in the order it was named in; the rest by the user's priorities."""
-    return offer.group, 0 if offer.group == 0 else offer.priority, offer.order
+def measured(candidate: Candidate, demand: Demand, snapshot: Snapshot) -> Candidate:
+    """The candidate with what strategies look at beside quality and price."""
+    key = candidate.offer.key
+    written = min(candidate.max_tokens, demand.expected_output)
+    return replace(
+        candidate,
+        turn=snapshot.turn,
+        draw=drawn(snapshot.turn, key),
+        expected_ms=expected_ms(snapshot.speeds.get(key), written, snapshot.now),
+        load=snapshot.loads.get(key, 0),
+    )
 
 
-def priority(candidates: Sequence[Candidate]) -> list[Candidate]:
-    return sorted(candidates, key=preference)
-
-
-def local_first(candidates: Sequence[Candidate]) -> list[Candidate]:
-    return sorted(candidates, key=lambda c: (c.offer.private != "local", *preference(c)))
-
-
-def cloud_first(candidates: Sequence[Candidate]) -> list[Candidate]:
-    return sorted(candidates, key=lambda c: (c.offer.private == "local", *preference(c)))
-
-
-def cheapest(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """By expected cost of this very request; a model without a known price comes last."""
-
-    def rank(c: Candidate) -> tuple[int, tuple[int, int, int]]:
-        return (UNKNOWN_COST if c.expected_nano is None else c.expected_nano), preference(c)
-
-    return sorted(candidates, key=rank)
-
-
-def best(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """By the quality rank of the model's row, best first; unranked models last."""
-    return sorted(candidates, key=lambda c: (-(c.offer.facts.quality or 0), preference(c)))
-
-
-STRATEGIES: Mapping[str, Strategy] = {
-    "priority": priority,
-    "local_first": local_first,
-    "cloud_first": cloud_first,
-    "cheapest": cheapest,
-    "best": best,
-}
-HINTS: Mapping[str, str] = {
-    "local_preferred": "local_first",
-    "cloud_preferred": "cloud_first",
-    "cheapest": "cheapest",
-    "best_quality": "best",
-}
-
-
-def why(candidate: Candidate, strategy: str, rank: int) -> str:
-    """A few words on why this candidate stands where it stands."""
-    offer = candidate.offer
-    if offer.group == 0:
-        return "named first for this call" if rank == 1 else "named for this call"
-    said = {
-        "cheapest": "no known price"
-        if candidate.expected_nano is None
-        else f"about {dollars(candidate.expected_nano)}",
-        "best": f"quality {offer.facts.quality}" if offer.facts.quality else "quality not ranked",
-        "local_first": "local" if offer.private == "local" else "cloud",
-        "cloud_first": "local" if offer.private == "local" else "cloud",
-    }.get(strategy, "")
-    if said:
-        return said
-    if offer.group == 1:
-        return "meant for this task"
-    return f"priority {offer.priority}" if offer.priority < 1_000_000 else "available"
+def drawn(turn: int, key: tuple[str, str]) -> float:
+    """A number in (0, 1) that every process draws alike for a turn and a model."""
+    digest = blake2b(f"{turn}/{key[0]}/{key[1]}".encode(), digest_size=6).digest()
+    return (int.from_bytes(digest) + 0.5) / 2**48
 
 
 def held_to_schemas(kept: Sequence[Candidate]) -> tuple[list[Candidate], list[Excluded]]:
@@ -374,13 +214,12 @@ def plan(offers: Sequence[Offer], demand: Demand, snapshot: Snapshot) -> Plan:
         if isinstance(result, Excluded):
             out.append(result)
         else:
-            kept.append(result)
+            kept.append(measured(result, demand, snapshot))
     if "schema" in demand.needs:
         kept, unfit = held_to_schemas(kept)
         out += unfit
-    ordered = STRATEGIES[demand.strategy](kept)
     ranked = tuple(
         replace(c, why=why(c, demand.strategy, n), is_probe=c.offer.key in snapshot.due)
-        for n, c in enumerate(ordered, 1)
+        for n, c in enumerate(ordered(kept, demand.strategy), 1)
     )
     return Plan(candidates=ranked, excluded=tuple(out), strategy=demand.strategy)

@@ -10,6 +10,7 @@ from ..providers.prices import Rates
 from ..providers.tokens import input_expected
 from . import circuits, results
 from .books import Closing, Ending, Opening, Refusal, Verdict
+from .candidates import EXPECTED_OUTPUT
 from .errors import Declined, OverBudget
 from .ledger.records import AttemptRow, CallRow, InflightRow, Status
 from .outcomes import Attempted
@@ -66,6 +67,9 @@ def opening(run: Run, trying: Trying) -> Opening:
         reserve_nano=reserve,
         windows=candidate.offer.windows,
         guarded=desk.settings.circuits.enabled,
+        allowance=candidate.offer.allowance,
+        tokens=input_expected(run.asked) + min(candidate.max_tokens, EXPECTED_OUTPUT),
+        takes_turn=run.turn_pending,
         run_dir=desk.ledger.run_dir,
         now=now,
     )
@@ -97,9 +101,19 @@ def closing(run: Run, trying: Trying, outcome: str) -> Closing:
         reservation=trying.reservation,
         money=charge.money,
         verdict=verdict(run, trying, outcome, now),
+        speed=speed(trying, row, outcome),
         now=now,
         by=run.desk.ledger.owner,
     )
+
+
+def speed(trying: Trying, row: AttemptRow, outcome: str) -> tuple[float, float] | None:
+    """Milliseconds to the first token, and for each after it; None where that was not heard."""
+    if outcome not in ("ok", "misfit") or row.first_token_at is None:
+        return None
+    tokens = row.output_tokens or 0
+    streamed = (row.ended - row.first_token_at) * 1000
+    return (row.first_token_at - trying.started) * 1000, streamed / tokens if tokens else 0.0
 
 
 def attempt_row(run: Run, trying: Trying, outcome: str, charge: Charge, now: float) -> AttemptRow:

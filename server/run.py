@@ -13,11 +13,11 @@ from ..providers.tokens import estimate_tokens, input_expected
 from ..providers.types import Call, Completion, EmbedCall, Embedding, Usage
 from .asks import Wish
 from .budgets import Window
+from .candidates import Candidate, Plan, Room
 from .errors import Declined
 from .ledger.records import AttemptRow, Phase
 from .money import CostKind, weakest
 from .outcomes import Attempted
-from .routing import Candidate, Plan, Room
 
 if TYPE_CHECKING:
     from ..providers.assemble import Assembler
@@ -112,6 +112,7 @@ class Run:
     declined: Declined | None = None
     crash: Exception | None = None
     recorded: bool = False
+    turn_pending: bool = False
     ended: float | None = None
 
     @property

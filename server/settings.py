@@ -4,7 +4,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Privacy = Literal["any", "no_retention", "local"]
 Period = Literal["day", "week", "month", "total"]
@@ -12,7 +12,29 @@ AtLimit = Literal["refuse", "cheapest", "local", "ask"]
 Need = Literal["images", "tools", "schema", "embeddings", "json", "vision"]
 
 NANO = 1_000_000_000
-STRATEGIES = ("priority", "local_first", "cloud_first", "cheapest", "best")  # made in routing.py
+STRATEGIES = (  # made in strategies.py
+    "priority",
+    "round_robin",
+    "random",
+    "cheapest",
+    "fastest",
+    "best",
+    "local_first",
+    "cloud_first",
+    "balanced",
+    "least_busy",
+)
+OTHER_NAMES = {  # of strategies, as other programs call them
+    "fallback": "priority",
+    "round-robin": "round_robin",
+    "cost-optimized": "cheapest",
+    "cost_optimized": "cheapest",
+    "quality": "best",
+    "speed": "fastest",
+    "least-busy": "least_busy",
+    "local-first": "local_first",
+    "cloud-first": "cloud_first",
+}
 
 
 def exact(value: Any) -> Any:
@@ -29,13 +51,37 @@ class Section(BaseModel):
 
 
 class TaskSettings(Section):
-    """One task: which models first, which privacy, what it needs."""
+    """One task: which models first, which privacy, what it needs. A bare string or a list names
+    its models."""
 
     models: tuple[str, ...] = ()
     only: bool = False
     strategy: str | None = None
     privacy: Privacy = "any"
     needs: tuple[Need, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def models_alone(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {"models": [value]}
+        return {"models": value} if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType]
+
+
+class WhenSettings(Section):
+    """The shape of the calls a rule is for: estimated input tokens, and what they need."""
+
+    min_input_tokens: Annotated[int, Field(ge=0)] = 0
+    max_input_tokens: Annotated[int, Field(ge=0)] | None = None
+    needs: tuple[Need, ...] = ()
+
+
+class RuleSettings(Section):
+    """The models for calls of a shape that name neither task nor model; the first rule counts."""
+
+    when: WhenSettings = WhenSettings()
+    models: Annotated[tuple[str, ...], Field(min_length=1)]
+    only: bool = False
 
 
 class RoutingSettings(Section):
@@ -44,7 +90,8 @@ class RoutingSettings(Section):
     fallback: bool = True
     privacy: Privacy = "any"
     tasks: dict[str, TaskSettings] = {}
-    aliases: dict[str, str] = {}
+    rules: tuple[RuleSettings, ...] = ()
+    aliases: dict[str, str | tuple[str, ...]] = {}
     allow_unpriced: bool = False
 
 
@@ -87,6 +134,10 @@ class ProviderSettings(Section):
     embed_path: str | None = None
     query: dict[str, str] = {}
     priority: int | None = None
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    rpm: Annotated[int, Field(ge=1)] | None = None
+    tpm: Annotated[int, Field(ge=1)] | None = None
+    rpd: Annotated[int, Field(ge=1)] | None = None
     models: tuple[str, ...] = ()
     default: str | None = None
     embedding_model: str | None = None
@@ -125,6 +176,7 @@ class RetrySettings(Section):
     per_provider: Annotated[int, Field(ge=1, le=5)] = 2
     per_call: Annotated[int, Field(ge=1, le=10)] = 4
     base_delay_ms: Annotated[int, Field(ge=0)] = 50
+    mid_stream: Literal["restart", "partial", "error"] = "restart"
 
 
 class PriceSettings(Section):

@@ -14,7 +14,7 @@ from roundhouse_mcp.providers.catalog import shipped
 from roundhouse_mcp.providers.types import EmbedCall
 from roundhouse_mcp.server import answers
 from roundhouse_mcp.server.calls import LANES
-from roundhouse_mcp.server.routing import Offer
+from roundhouse_mcp.server.candidates import Offer
 
 FINDER = 'embedding_model = "m"'
 

@@ -10,7 +10,7 @@ import pytest
 from roundhouse_mcp.server.errors import LedgerUnavailable
 from roundhouse_mcp.server.ledger.driver import Connection, OperationalError, connect
 from roundhouse_mcp.server.ledger.migrations import migrate, statements
-from roundhouse_mcp.server.ledger.schema import MIGRATIONS, MIN_WRITER, VERSION
+from roundhouse_mcp.server.ledger.schema import MIGRATIONS, VERSION
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_newer_file_that_only_added_things_is_used(db: Connection) -> None:
 def test_a_newer_file_this_program_must_not_write_says_what_to_do(db: Connection) -> None:
     migrate(db)
     db.execute(f"PRAGMA user_version = {VERSION + 1}")
-    db.execute("UPDATE meta SET value = ? WHERE key = 'min_writer'", (str(MIN_WRITER + 1),))
+    db.execute("UPDATE meta SET value = ? WHERE key = 'min_writer'", (str(VERSION + 1),))
 
     with pytest.raises(LedgerUnavailable, match="newer Roundhouse") as refused:
         migrate(db)

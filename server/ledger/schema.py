@@ -13,9 +13,11 @@ circuits, circuit_events       is a model at a provider usable, since when, why
 servers                        one row per server process, with a heartbeat
 control, watchers              requests to running servers; who is watching live progress
 counters, meta                 draws of round-robin strategies; versions and the commit counter
+speeds                         how fast a model at a provider has been lately (speeds.py)
+idempotency                    keys callers gave their calls, and the calls they belong to
 """
 
-VERSION = 1
+VERSION = 2
 MIN_READER = 1
 MIN_WRITER = 1
 
@@ -272,4 +274,23 @@ CREATE TABLE watchers (
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (V1,)
+V2 = """
+CREATE TABLE speeds (
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    first_ms REAL NOT NULL,
+    token_ms REAL NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (provider, model)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE idempotency (
+    key TEXT PRIMARY KEY,
+    fingerprint TEXT NOT NULL,
+    call_id TEXT NOT NULL,
+    server TEXT NOT NULL,
+    at REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (V1, V2)
