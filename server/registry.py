@@ -77,7 +77,8 @@ class Registry:
 
     def resolve(self, name: str, *, embeds: bool = False) -> list[tuple[Listed, str]]:
         """The models a name means: `provider/model`, `provider:model`, an alias, a provider (its
-        default model), or a model (at every provider that has it). Raises NotFound."""
+        default model, `*` where it has none of this kind), or a model (at every provider that has
+        it). Raises NotFound."""
         name = self.aliases.get(name, name)
         head, model = self.split(name)
         if head is not None and model:
@@ -86,9 +87,9 @@ class Registry:
         if head is not None:
             row = self.rows[head]
             own = row.embedding_model if embeds else row.default_model
-            if own is None:
+            if own is None and row.can(embeds=embeds):
                 raise NotFound(modelless(row, embeds))
-            return [(row, own)]
+            return [(row, own or "*")]
         found = [
             (row, written)
             for row in self.rows.values()
@@ -122,7 +123,7 @@ class Registry:
     def what_would_enable(self) -> str:
         """What to set or start so that something answers."""
         rows = [row.provider for row in self.rows.values() if not row.provider.by_name_only]
-        variables = ", ".join(r.key_env[0] for r in rows if r.key_env and not r.local)
+        variables = ", ".join(r.key_env[0] for r in rows if r.key_env and r.wire and not r.local)
         programs = ", ".join(r.title or r.name for r in rows if r.local)
         return (
             f"Set one of {variables}, or run `roundhouse keys set NAME`, or start a local program "
