@@ -92,8 +92,9 @@ def url(provider: Provider, request: Request) -> str:
     """The row's address with the request's path and query; the row's own query stays."""
     address = provider.base_url.replace("{region}", provider.region or "")
     base, _, own_query = address.partition("?")
-    query = "&".join(part for part in (own_query, urlencode(request.query)) if part)
-    return base.rstrip("/") + request.path + (f"?{query}" if query else "")
+    path, _, asked = request.path.partition("?")
+    query = "&".join(part for part in (own_query, asked, urlencode(request.query)) if part)
+    return base.rstrip("/") + path + (f"?{query}" if query else "")
 
 
 def auth_headers(style: Auth, key: str | None) -> dict[str, str]:
