@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 Auth = Literal["bearer", "api-key", "x-api-key", "x-goog-api-key", "none"]
 REMEMBERED = 256
-REPEATED = frozenset({"/api", "/v1"})
+REPEATED = frozenset({"/api", "/v1", "/v2"})
 SHIPPED = Path(__file__).with_name("catalog.toml")
 
 
@@ -47,8 +47,10 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """One row. Lists of variables are in order of precedence; `drop` names request fields the
-    service rejects; `retention` is the sourced fact behind `privacy = "no_retention"`.
+    """One row. `wire` is its chat wire, None where a service only makes embeddings; `models_path`
+    is None where nothing can be asked for free. Lists of variables are in order of precedence;
+    `drop` names request fields the service rejects; `retention` is the sourced fact behind
+    `privacy = "no_retention"`.
     `{api_version}`, `{organization}` and `{deployment}` in `path`, `headers` and `query` stand for
     those fields; a header or query item whose field is unset is not sent. `{region}` in `base_url`
     stands for the region. `path` is the path of `wire`, `responses_path` that of openai_responses
@@ -57,8 +59,8 @@ class Provider:
     one embedding request takes."""
 
     name: str
-    wire: str
     base_url: str
+    wire: str | None = None
     title: str = ""
     embed_wire: str | None = None
     key_env: tuple[str, ...] = ()

@@ -42,7 +42,7 @@ MODEL = frozenset(
     }
 )
 # The model called a tool wrongly: another try may go well.
-UNLUCKY = frozenset({"tool_use_failed"})
+UNLUCKY = frozenset({"invalid_tool_generation", "tool_use_failed"})
 # Error types that arrive inside a stream, after the status has already said 200.
 STATUS_OF_TYPE = {
     "api_error": 500,
@@ -50,6 +50,7 @@ STATUS_OF_TYPE = {
     "billing_error": 402,
     "insufficient_quota": 429,
     "invalid_request_error": 400,
+    "invalid_tool_generation": 400,
     "not_found_error": 404,
     "overloaded_error": 529,
     "permission_error": 403,
@@ -61,10 +62,12 @@ STATUS_OF_TYPE = {
 
 LONG_WORDS = re.compile(
     r"prompt (is )?too long|context (length|limit|window|size)|maximum (context|input length)"
-    r"|Request too large",
+    r"|Request too large|too many tokens: (total|size)|max allowed tokens per submitted batch",
     re.I,
 )
-MODEL_WORDS = re.compile(r"^(model not exist|unknown model|invalid model)\b", re.I)
+MODEL_WORDS = re.compile(
+    r"^(model not exist|unknown model|invalid model|model \S+ is not supported)\b", re.I
+)
 MARKUP = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)
 UNSEEN = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
 
@@ -117,7 +120,7 @@ def from_body(provider: str, body: object, *, name: str = "") -> UpstreamError:
         body=str(body),
         wait=wait_in({}, body, now=0.0) if status in WAITABLE else None,
     )
-    if isinstance(found, errors.Faulted):
+    if isinstance(found, errors.Faulted | errors.Conflicted):
         # The work had begun, and may be billed.
         found.billing = "observed"
     return found

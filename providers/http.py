@@ -83,7 +83,8 @@ class Http:
     ) -> AsyncGenerator[Answer]:
         """One chat request; the answer's chunks as they come. The waiting time of `limits` runs
         between chunks, too: do nothing slow there."""
-        wire = known(provider, chat_wire, provider.facts(model).wire or provider.wire)
+        name = provider.facts(model).wire or provider.wire or ""
+        wire = known(provider, chat_wire, name)
         question = wire.encode(call, model=model, provider=provider, stream=True)
         async with self.sent(provider, key, question, limits, local_only=local_only) as reader:
             yield Answer(provider, wire, reader)

@@ -82,6 +82,8 @@ async def probe(
     """Never raises an UpstreamError: what went wrong is in `detail`."""
     line = Line(http, provider, key, timeout_s)
     started = time.monotonic()
+    if provider.models_path is None and provider.engine is None:
+        return await reached(line, started)
     try:
         found = await INVENTORIES.get(provider.engine or "", listed_models)(line)
     except UpstreamError as error:
@@ -95,6 +97,21 @@ async def probe(
         detail=f"{len(found.models)} models",
         latency_ms=ms(started),
     )
+
+
+async def reached(line: Line, started: float) -> Probe:
+    """Of a service without any free question: is it there? Every answer shows that, so the key
+    stays at home."""
+    keyless = replace(line.provider, key_required=False)
+    try:
+        await replace(line, provider=keyless, key=None).get("")
+    except Garbled:
+        pass
+    except UpstreamError as error:
+        if error.status is None:
+            return Probe(reachable=False, detail=error.detail)
+    detail = "nothing free tests the key; it answers"
+    return Probe(reachable=True, detail=detail, latency_ms=ms(started))
 
 
 def ms(started: float) -> int:
@@ -138,7 +155,14 @@ def names(body: Any, provider: Provider) -> tuple[str, ...]:
 
 async def listed_models(line: Line) -> Inventory:
     body = await line.get(line.provider.models_path or "/models")
-    return Inventory(models=names(body, line.provider))
+    found = names(body, line.provider)
+    embedding = (row.get("name") for row in rows(body, "models") if is_for(row, "embed"))
+    return Inventory(models=found, embedding=tuple(str(name) for name in embedding if name))
+
+
+def is_for(row: Mapping[str, Any], purpose: str) -> bool:
+    endpoints = row.get("endpoints")
+    return isinstance(endpoints, list) and purpose in endpoints
 
 
 async def ollama_models(line: Line) -> Inventory:

@@ -98,8 +98,9 @@ def url(provider: Provider, request: Request) -> str:
     first = "/" + request.path.lstrip("/").partition("/")[0]
     if first in SHARED_STARTS and request.path.startswith(f"{first}/"):
         base = base.removesuffix(first)
-    query = "&".join(part for part in (own_query, urlencode(request.query)) if part)
-    return base + request.path + (f"?{query}" if query else "")
+    path, _, asked = request.path.partition("?")
+    query = "&".join(part for part in (own_query, asked, urlencode(request.query)) if part)
+    return base + path + (f"?{query}" if query else "")
 
 
 def auth_headers(style: Auth, key: str | None) -> dict[str, str]:

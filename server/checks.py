@@ -174,7 +174,7 @@ def check_provider(name: str, row: ProviderSettings, settings: Settings) -> None
     shipped = catalog.shipped_rows()
     if row.like is not None:
         check_like(name, row.like, settings, path)
-    elif name not in shipped and not (row.wire and row.base_url):
+    elif name not in shipped and not ((row.wire or row.embed_wire) and row.base_url):
         raise Wrong(
             path,
             f"nobody knows {name!r}; give it wire and base_url, or like{near(name, {*shipped})}",

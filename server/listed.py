@@ -49,6 +49,8 @@ class Listed:
     @property
     def default_model(self) -> str | None:
         """The chat model that runs when only the provider is named."""
+        if not self.can(embeds=False):
+            return None
         if self.chosen:
             return self.chosen[0]
         if self.found is not None and self.found.models:
@@ -60,6 +62,8 @@ class Listed:
     def embedding_model(self) -> str | None:
         """The embedding model that runs when only the provider is named."""
         own = self.provider.embedding_model
+        if self.chosen and not self.can(embeds=False):
+            return self.chosen[0]
         if self.chosen or self.found is None or not self.found.models:
             return own or next((m for m in self.chosen if self.embeds(m)), None)
         there = self.same(own, self.found.models) if own else None
@@ -68,6 +72,10 @@ class Listed:
         made = [m for m in self.models if self.embeds(m)]
         only = self.models if len(self.models) == 1 and self.provider.embed_wire else ()
         return next(iter((*made, *only)), None)
+
+    def can(self, *, embeds: bool) -> bool:
+        """Does it do this kind of work at all: embeddings, or else chat?"""
+        return (self.provider.embed_wire if embeds else self.provider.wire) is not None
 
     def embeds(self, model: str) -> bool:
         said = self.provider.facts(model).embeddings

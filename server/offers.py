@@ -196,12 +196,12 @@ def group_of(row: Listed, wish: Wish) -> int:
 
 def everything(desk: Desk, embeds: bool) -> Iterable[tuple[Listed, str]]:
     """Each provider's own choice of model, `*` where only a program that does not run could say;
-    providers that answer only by name stay out."""
+    providers that answer only by name, or do nothing of the kind, stay out."""
     for row in desk.registry.listed():
         if row.provider.by_name_only:
             continue
         model = row.embedding_model if embeds else row.default_model
-        if model is not None or row.absent()[0] is not None:
+        if model is not None or (row.can(embeds=embeds) and row.absent()[0] is not None):
             yield row, model or "*"
 
 

@@ -10,7 +10,11 @@ from ..providers.catalog import Model, Provider
 from .config import WHOLE
 from .settings import ModelSettings, ProviderSettings, Settings
 
-EMBED_WIRES = {"openai_chat": "openai_embeddings", "ollama": "ollama_embed"}
+EMBED_WIRES = {
+    "cohere": "cohere_embed",
+    "ollama": "ollama_embed",
+    "openai_chat": "openai_embeddings",
+}
 ASSUMED = ("chat", "streaming", "tools", "json", "embeddings")  # of a row that does not say
 
 
@@ -45,16 +49,17 @@ def variable(name: str) -> str:
 
 
 def fresh(name: str, said: ProviderSettings) -> Provider:
-    """A row of the user's own making. A key is required if they name where it is."""
-    wire = said.wire or ""
+    """A row of the user's own making. A key is required if they name where it is; one with an
+    embedding wire alone only makes embeddings."""
     return Provider(
         name=name,
-        wire=wire,
+        wire=said.wire,
         base_url=said.base_url or "",
-        embed_wire=EMBED_WIRES.get(wire),
+        embed_wire=EMBED_WIRES.get(said.wire or ""),
+        models_path="/models",
         key_env=(variable(name),),
         key_required=said.key_env is not None or said.api_key is not None,
-        capabilities=frozenset(ASSUMED),
+        capabilities=frozenset(ASSUMED if said.wire else {"embeddings"}),
     )
 
 

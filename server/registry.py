@@ -80,7 +80,8 @@ class Registry:
 
     def resolve(self, name: str, *, embeds: bool = False) -> list[tuple[Listed, str]]:
         """The models a name means: `provider/model`, `provider:model`, an alias, a provider (its
-        default model), or a model (at every provider that has it). Raises NotFound."""
+        default model, `*` where it has none of this kind), or a model (at every provider that has
+        it). Raises NotFound."""
         if name in self.aliases:
             meant = expanded(name, self.aliases)
             return [pair for each in meant for pair in self.resolve(each, embeds=embeds)]
@@ -91,9 +92,9 @@ class Registry:
         if head is not None:
             row = self.rows[head]
             own = row.embedding_model if embeds else row.default_model
-            if own is None:
+            if own is None and row.can(embeds=embeds):
                 raise NotFound(modelless(row, embeds))
-            return [(row, own)]
+            return [(row, own or "*")]
         found = [
             (row, written)
             for row in self.rows.values()
@@ -127,7 +128,7 @@ class Registry:
     def what_would_enable(self) -> str:
         """What to set or start so that something answers."""
         rows = [row.provider for row in self.rows.values() if not row.provider.by_name_only]
-        variables = ", ".join(r.key_env[0] for r in rows if r.key_env and not r.local)
+        variables = ", ".join(r.key_env[0] for r in rows if r.key_env and r.wire and not r.local)
         programs = ", ".join(r.title or r.name for r in rows if r.local)
         return (
             f"Set one of {variables}, or run `roundhouse keys set NAME`, or start a local program "

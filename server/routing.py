@@ -43,12 +43,6 @@ PRIVACY_RANK: Mapping[Privacy, int] = {"any": 0, "no_retention": 1, "local": 2}
 
 def lacks(offer: Offer, demand: Demand) -> str | None:
     """The first need the model is known not to meet. A model's own fact outranks the provider's."""
-    if ("embeddings" in demand.needs) != bool(offer.facts.embeddings):
-        if "embeddings" in demand.needs:
-            if offer.facts.embeddings is False or offer.provider.embed_wire is None:
-                return "makes no embeddings"
-        elif offer.facts.embeddings:
-            return "only makes embeddings"
     for need in sorted(demand.needs & CAPABILITY.keys()):
         fact, capability, words = CAPABILITY[need]
         known: bool | None = getattr(offer.facts, fact)
@@ -58,6 +52,17 @@ def lacks(offer: Offer, demand: Demand) -> str | None:
     if demand.dimensions and sizes and demand.dimensions not in sizes:
         return f"has no {demand.dimensions} dimensions (it has {', '.join(map(str, sizes))})"
     return None
+
+
+def of_other_kind(offer: Offer, demand: Demand, snapshot: Snapshot) -> Excluded | None:
+    """Embeddings of a model that only chats, or a chat with one that only embeds: no key and no
+    start of a program changes that."""
+    embeds, provider = offer.facts.embeddings, offer.provider
+    if "embeddings" in demand.needs:
+        able = embeds or (embeds is None and provider.embed_wire is not None)
+        return None if able else excluded(offer, "capability", "makes no embeddings")
+    able = not embeds and bool(offer.facts.wire or provider.wire)
+    return None if able else excluded(offer, "capability", "only makes embeddings")
 
 
 def absent(offer: Offer, demand: Demand, snapshot: Snapshot) -> Excluded | None:
@@ -98,6 +103,7 @@ def blocked(offer: Offer, demand: Demand, snapshot: Snapshot) -> Excluded | None
 
 FILTERS: tuple[Callable[[Offer, Demand, Snapshot], Excluded | None], ...] = (
     too_public,
+    of_other_kind,
     absent,
     incapable,
     too_small,

@@ -36,6 +36,7 @@ UNIMPORTANT = (
     "content-length",
     "host",
     "user-agent",
+    "x-fern-",
     "x-stainless-",
 )
 UNCOMPARED = ("stream", "stream_options")
@@ -67,9 +68,9 @@ IMAGE = replace(PLAIN, messages=(PICTURE,))
 EMBED = EmbedCall(texts=("first text", "second text"))
 
 
-def tool_result(call_id: str) -> Call:
+def tool_result(call_id: str, *, text: str = "") -> Call:
     call = ToolCall(id=call_id, name="get_weather", arguments={"city": "Paris"})
-    said = Message(role="assistant", tool_calls=(call,))
+    said = Message(role="assistant", text=text, tool_calls=(call,))
     result = Message(role="tool", tool_call_id=call_id, text='{"temp_c": 21}')
     return replace(PLAIN, messages=(SYSTEM, USER, said, result), tools=(WEATHER,))
 
@@ -93,10 +94,20 @@ PARTICULAR: dict[str, dict[str, Call | EmbedCall | str]] = {
     # openai_responses
     # bedrock
     # cohere
+    "cohere": {
+        "tools": replace(TOOLS, tool_choice=None),
+        "tool_result": tool_result("call_1", text="look it up"),
+        "stream": PLAIN,
+        "embed": replace(EMBED, dimensions=256, input_type="document"),
+    },
     # google_genai
     # huggingface
     # replicate
     # voyage
+    "voyage": {
+        "embed": replace(EMBED, dimensions=256, input_type="document"),
+        "embed_query": EmbedCall(texts=(USER.text,), input_type="query"),
+    },
     "azure_openai_classic": {"entra_token_text": PLAIN},
     "azure_openai_v1": {"text": PLAIN},
     "deepseek_via_openai": {"thinking_switch": replace(PLAIN, effort="high")},
@@ -125,10 +136,12 @@ SURFACES: dict[str, Callable[[str], Provider]] = {
     # openai_responses
     # bedrock
     # cohere
+    "cohere": lambda scenario: shipped()["cohere"],
     # google_genai
     # huggingface
     # replicate
     # voyage
+    "voyage": lambda scenario: shipped()["voyage"],
     "azure_openai_classic": lambda scenario: azure(
         auth="bearer" if scenario.startswith("entra") else "api-key"
     ),

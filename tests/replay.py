@@ -33,7 +33,8 @@ def pieces(body: bytes, size: int | None) -> Iterator[bytes]:
 async def answer(
     stream: anyio.abc.SocketStream, exchanges: Mapping[str, Any], size: int | None
 ) -> None:
-    """Answers every request on one connection with the exchange its path names."""
+    """Answers every request on one connection with the exchange its path names. Who has heard an
+    error hangs up in the middle of what follows."""
     reader = BufferedByteReceiveStream(stream)
     async with stream:
         while True:
@@ -45,8 +46,11 @@ async def answer(
             headers = dict(line.lower().split(": ", 1) for line in lines[1:])
             await reader.receive_exactly(int(headers.get("content-length", "0")))
             name = lines[0].split(" ")[1].split("/")[2]
-            for piece in spoken(exchanges[name]["response"], size):
-                await stream.send(piece)
+            try:
+                for piece in spoken(exchanges[name]["response"], size):
+                    await stream.send(piece)
+            except anyio.BrokenResourceError:
+                return
 
 
 def spoken(response: Mapping[str, Any], size: int | None) -> Iterator[bytes]:

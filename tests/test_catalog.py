@@ -31,11 +31,11 @@ every_row = pytest.mark.parametrize("row", shipped().values(), ids=lambda row: r
 
 @every_row
 def test_a_row_names_wires_that_exist(row: Provider) -> None:
-    chat_wire(row.wire)
+    assert row.wire or row.embed_wire
+    for name in {row.wire, *(facts.wire for facts in row.models)} - {None}:
+        chat_wire(name or "")
     if row.embed_wire:
         embed_wire(row.embed_wire)
-    for facts in row.models:
-        chat_wire(facts.wire or row.wire)
 
 
 @every_row
@@ -50,6 +50,7 @@ def test_a_row_says_how_to_use_it(row: Provider) -> None:
     assert row.by_name_only or row.docs.startswith("https://")
     assert row.by_name_only or row.key_env
     assert ("embeddings" in row.capabilities) == (row.embed_wire is not None)
+    assert ("chat" in row.capabilities) == (row.wire is not None)
     assert bool(row.start_hint) == (row.local and not row.by_name_only)
     assert row.key_required != row.local
 
@@ -68,9 +69,9 @@ def test_the_default_models_of_a_hosted_service_are_known(row: Provider) -> None
     if row.local:
         return
 
-    assert row.default
-    assert row.facts(row.default).context
-    assert row.facts(row.default).quality
+    assert bool(row.default) == bool(row.wire)
+    assert row.default is None or row.facts(row.default).context
+    assert row.default is None or row.facts(row.default).quality
     assert row.embed_wire is None or row.facts(row.embedding_model or "").embeddings is True
 
 

@@ -147,6 +147,35 @@ async def test_a_cloud_lists_its_models_in_one_of_three_shapes(body: Any) -> Non
     assert cloud.asked[0].headers["authorization"] == "Bearer a-key"
 
 
+@pytest.mark.parametrize("reply", [(404, {"detail": "Not Found"}), (200, "<html>"), (500, "")])
+async def test_a_service_without_a_free_question_is_only_looked_for(reply: Reply) -> None:
+    async with program({"GET /v1": reply}) as (cloud, http):
+        found = await probe(http, cloud.row("voyage", "/v1"), "a-key")
+        dead = await probe(http, replace(cloud.row("voyage"), base_url="http://127.0.0.1:1"), "k")
+        unsafe = await probe(http, replace(cloud.row("voyage"), base_url="http://8.8.8.8"), "k")
+
+    assert (found.reachable, found.key_accepted, found.models) == (True, None, ())
+    assert found.detail == "nothing free tests the key; it answers"
+    assert [request.headers.get("authorization") for request in cloud.asked] == [None]
+    assert [dead.reachable, unsafe.reachable] == [False, False]
+    assert "use https" in unsafe.detail
+
+
+async def test_a_service_that_says_what_a_model_is_for_is_believed() -> None:
+    models = [
+        {"name": "command-x", "endpoints": ["chat", "generate"]},
+        {"name": "embed-x", "endpoints": ["embed"]},
+        {"name": "old", "endpoints": 7},
+    ]
+    async with program({"GET /v1/models?page_size=1000": (200, {"models": models})}) as (
+        cloud,
+        http,
+    ):
+        found = await probe(http, cloud.row("cohere"), "a-key")
+
+    assert (found.models, found.embedding) == (("command-x", "embed-x", "old"), ("embed-x",))
+
+
 async def test_a_refused_key_is_told_apart_from_a_dead_provider() -> None:
     async with program({"GET /v1/models": (401, {"error": {"message": "bad key"}})}) as (
         cloud,

@@ -55,6 +55,22 @@ def test_a_name_means_one_model(name: str, provider: str, model: str) -> None:
     assert meant(aliases + OWN, name) == [(provider, model)]
 
 
+def test_a_row_of_ones_own_may_only_make_embeddings() -> None:
+    text = (
+        '[providers.finder]\nembed_wire = "voyage"\nbase_url = "https://finder.example/v1"\n'
+        'embedding_model = "voyage-4"\n'
+    )
+
+    row = registry(text).named("finder").provider
+
+    assert (row.wire, row.embed_wire, row.capabilities) == (None, "voyage", {"embeddings"})
+    assert meant(text, "finder", embeds=True) == [("finder", "voyage-4")]
+    assert meant(text, "finder") == [("finder", "*")]
+    named = text + 'models = ["voyage-law-2"]\n'
+    assert meant(named, "finder", embeds=True) == [("finder", "voyage-law-2")]
+    assert meant(named, "finder") == [("finder", "*")]
+
+
 def test_a_bare_model_is_meant_wherever_it_is_known_to_be() -> None:
     assert {"openai", "work"} <= {provider for provider, _ in meant(OWN, "gpt-5")}
     assert all(model == "gpt-5" for _, model in meant(OWN, "gpt-5"))

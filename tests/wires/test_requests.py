@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from roundhouse_mcp.providers.catalog import Provider, shipped
-from roundhouse_mcp.providers.request import auth_headers, url
+from roundhouse_mcp.providers.request import auth_headers, request, url
 from roundhouse_mcp.providers.types import Call, EmbedCall, Image, Message, Tool, ToolCall
 from roundhouse_mcp.providers.wire import chat_wire, embed_wire
 
@@ -293,6 +293,14 @@ def test_an_address_that_ends_as_the_path_begins_is_not_doubled(
     row = replace(shipped()[provider], base_url=base_url)
 
     assert url(row, chat_wire(row.wire).encode(CALL, model="m", provider=row)) == whole
+
+
+def test_the_query_of_a_path_joins_that_of_the_address() -> None:
+    row = replace(shipped()["openai"], base_url="https://gate.example/v1?team=a")
+
+    asked = request(row, "/models?page_size=9", None, method="GET", query={"x": "1"})
+
+    assert url(row, asked) == "https://gate.example/v1/models?team=a&page_size=9&x=1"
 
 
 def test_a_header_whose_value_nobody_set_is_not_sent() -> None:
