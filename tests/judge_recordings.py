@@ -60,6 +60,8 @@ EMBED = {
 }
 # Wires whose own input count leaves out what came from the cache or went into it.
 CACHE_APART = {"anthropic", "bedrock"}
+# Wires that count what went into the cache, which the independent reading leaves out.
+CACHE_WRITES_UNREAD = {"openai-chat", "openai-responses"}
 
 KINDS: dict[str, tuple[type[UpstreamError], ...]] = {
     "auth": (errors.Locked,),
@@ -241,6 +243,8 @@ def billed(usage: Mapping[str, Any] | None, wire: str) -> dict[str, int | None]:
     found: dict[str, int | None] = {name: (usage or {}).get(name) for name in names}
     if wire in CACHE_APART and found["input"] is not None:
         found["input"] += (found["cached"] or 0) + (found["cache_write"] or 0)
+    if wire in CACHE_WRITES_UNREAD:
+        del found["cache_write"]
     return found
 
 
