@@ -47,7 +47,8 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """One row. Lists of variables are in order of precedence; `drop` names request fields the
+    """One row. Lists of variables are in order of precedence; what is found under one of
+    `bearer_env` is sent as a bearer token, whatever `auth` says; `drop` names request fields the
     service rejects; `retention` is the sourced fact behind `privacy = "no_retention"`.
     `{api_version}`, `{organization}` and `{deployment}` in `path`, `headers` and `query` stand for
     those fields; a header or query item whose field is unset is not sent. `{region}` in `base_url`
@@ -64,6 +65,7 @@ class Provider:
     key_env: tuple[str, ...] = ()
     url_env: tuple[str, ...] = ()
     region_env: tuple[str, ...] = ()
+    bearer_env: tuple[str, ...] = ()
     auth: Auth = "bearer"
     key_required: bool = True
     local: bool = False
@@ -135,7 +137,7 @@ def provider(name: str, row: Mapping[str, Any]) -> Provider:
     """A row as read from TOML. Raises TypeError for a field no row has."""
     given = dict(row)
     models = tuple(model(pattern, facts) for pattern, facts in given.pop("models", {}).items())
-    for key in ("key_env", "url_env", "region_env"):
+    for key in ("key_env", "url_env", "region_env", "bearer_env"):
         value = given.get(key, ())
         given[key] = (value,) if isinstance(value, str) else tuple(value)
     for key in ("capabilities", "drop", "quirks"):

@@ -52,6 +52,7 @@ def test_a_row_says_how_to_use_it(row: Provider) -> None:
     assert ("embeddings" in row.capabilities) == (row.embed_wire is not None)
     assert bool(row.start_hint) == (row.local and not row.by_name_only)
     assert row.key_required != row.local
+    assert set(row.bearer_env) <= set(row.key_env)
 
 
 @every_row
