@@ -46,6 +46,7 @@ UNLUCKY = frozenset({"tool_use_failed"})
 # Codes inside a stream that blame the request.
 BLAMED = (
     "bio_policy",
+    "content_filter",
     "context_length_exceeded",
     "cyber_policy",
     "data_residency_mismatch",
@@ -79,9 +80,12 @@ STATUS_OF_TYPE = {
     "permission_error": 403,
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
+    "ratelimitreached": 429,
     "request_too_large": 413,
     "server_is_overloaded": 503,
+    "slow_down": 503,
     "timeout_error": 504,
+    "too_many_requests": 429,
 }
 
 LONG_WORDS = re.compile(
