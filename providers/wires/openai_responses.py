@@ -70,7 +70,9 @@ def items(message: Message) -> Iterator[dict[str, Any]]:
         }
         return
     if message.text or message.images or not message.tool_calls:
-        yield {"role": message.role, "content": content(message)}
+        # llama.cpp knows what the assistant said by its type alone.
+        kind = {"type": "message"} if message.role == "assistant" else {}
+        yield {**kind, "role": message.role, "content": content(message)}
     yield from map(function_call, message.tool_calls)
 
 

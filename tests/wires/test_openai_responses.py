@@ -66,7 +66,7 @@ def test_calls_and_results_are_items_beside_the_messages() -> None:
     sent = body(replace(CALL, messages=(ASK, said, *results)))["input"]
 
     assert sent[1:] == [
-        {"role": "assistant", "content": "So."},
+        {"type": "message", "role": "assistant", "content": "So."},
         {"type": "function_call", "call_id": "a", "name": "x", "arguments": '{"ort": "Köln"}'},
         {"type": "function_call", "call_id": "b", "name": "x", "arguments": '{"cut": ['},
         {"type": "function_call_output", "call_id": "a", "output": "aa"},
