@@ -10,7 +10,11 @@ from ..providers.catalog import Model, Provider
 from .config import WHOLE
 from .settings import ModelSettings, ProviderSettings, Settings
 
-EMBED_WIRES = {"openai_chat": "openai_embeddings", "ollama": "ollama_embed"}
+EMBED_WIRES = {
+    "ollama": "ollama_embed",
+    "openai_chat": "openai_embeddings",
+    "openai_responses": "openai_embeddings",
+}
 ASSUMED = ("chat", "streaming", "tools", "json", "embeddings")  # of a row that does not say
 
 

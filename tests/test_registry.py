@@ -248,3 +248,9 @@ def test_a_second_account_may_name_a_token_variable_too() -> None:
     by_key = registry(own, WORK_API_KEY="key").rows["work"].provider
 
     assert (by_token.auth, by_key.auth) == ("bearer", "api-key")
+
+
+def test_a_row_of_ones_own_that_speaks_responses_embeds_as_openai_does() -> None:
+    own = '[providers.gate]\nwire = "openai_responses"\nbase_url = "https://gate.example/v1"\n'
+
+    assert registry(own).rows["gate"].provider.embed_wire == "openai_embeddings"
