@@ -49,6 +49,7 @@ class Model:
 class Provider:
     """One row. `wire` is its chat wire, None where a service only makes embeddings; `models_path`
     is None where nothing can be asked for free. Lists of variables are in order of precedence;
+    what is found under one of `bearer_env` is sent as a bearer token, whatever `auth` says;
     `drop` names request fields the service rejects; `retention` is the sourced fact behind
     `privacy = "no_retention"`.
     `{api_version}`, `{organization}` and `{deployment}` in `path`, `headers` and `query` stand for
@@ -66,6 +67,7 @@ class Provider:
     key_env: tuple[str, ...] = ()
     url_env: tuple[str, ...] = ()
     region_env: tuple[str, ...] = ()
+    bearer_env: tuple[str, ...] = ()
     auth: Auth = "bearer"
     key_required: bool = True
     local: bool = False
@@ -137,7 +139,7 @@ def provider(name: str, row: Mapping[str, Any]) -> Provider:
     """A row as read from TOML. Raises TypeError for a field no row has."""
     given = dict(row)
     models = tuple(model(pattern, facts) for pattern, facts in given.pop("models", {}).items())
-    for key in ("key_env", "url_env", "region_env"):
+    for key in ("key_env", "url_env", "region_env", "bearer_env"):
         value = given.get(key, ())
         given[key] = (value,) if isinstance(value, str) else tuple(value)
     for key in ("capabilities", "drop", "quirks"):

@@ -43,8 +43,33 @@ MODEL = frozenset(
 )
 # The model called a tool wrongly: another try may go well.
 UNLUCKY = frozenset({"invalid_tool_generation", "tool_use_failed"})
+# Codes inside a stream that blame the request.
+BLAMED = (
+    "bio_policy",
+    "content_filter",
+    "context_length_exceeded",
+    "cyber_policy",
+    "data_residency_mismatch",
+    "empty_image_file",
+    "failed_to_download_image",
+    "image_content_policy_violation",
+    "image_file_not_found",
+    "image_file_too_large",
+    "image_parse_error",
+    "image_too_large",
+    "image_too_small",
+    "invalid_base64_image",
+    "invalid_image",
+    "invalid_image_format",
+    "invalid_image_mode",
+    "invalid_image_url",
+    "invalid_prompt",
+    "misalignment_policy_violation",
+    "unsupported_image_media_type",
+)
 # Error types that arrive inside a stream, after the status has already said 200.
 STATUS_OF_TYPE = {
+    **dict.fromkeys(BLAMED, 400),
     "api_error": 500,
     "authentication_error": 401,
     "billing_error": 402,
@@ -56,8 +81,12 @@ STATUS_OF_TYPE = {
     "permission_error": 403,
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
+    "ratelimitreached": 429,
     "request_too_large": 413,
+    "server_is_overloaded": 503,
+    "slow_down": 503,
     "timeout_error": 504,
+    "too_many_requests": 429,
 }
 
 LONG_WORDS = re.compile(

@@ -12,8 +12,10 @@ from .settings import ModelSettings, ProviderSettings, Settings
 
 EMBED_WIRES = {
     "cohere": "cohere_embed",
+    "gemini": "gemini_embed",
     "ollama": "ollama_embed",
     "openai_chat": "openai_embeddings",
+    "openai_responses": "openai_embeddings",
 }
 ASSUMED = ("chat", "streaming", "tools", "json", "embeddings")  # of a row that does not say
 

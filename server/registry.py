@@ -182,6 +182,8 @@ def listed(name: str, settings: Settings, keys: Keys, environ: Mapping[str, str]
     said = settings.providers.get(name, ProviderSettings())
     provider = addressed(merged(name, settings), said, environ)
     key = keys.for_provider(provider)
+    if key is not None and key.name in provider.bearer_env:
+        provider = replace(provider, auth="bearer")
     return Listed(
         provider=provider,
         enabled=said.enabled,

@@ -63,6 +63,8 @@ CACHE_APART = {"anthropic", "bedrock"}
 # Wires that bill less than they read, and an end of theirs that is a failure without an event.
 BILLED = {"cohere-v2"}
 ERROR_ENDS = {"cohere-v2"}
+# Wires that count what went into the cache, which the independent reading leaves out.
+CACHE_WRITES_UNREAD = {"openai-chat", "openai-responses"}
 
 KINDS: dict[str, tuple[type[UpstreamError], ...]] = {
     "auth": (errors.Locked,),
@@ -258,6 +260,8 @@ def billed(usage: Mapping[str, Any] | None, wire: str) -> dict[str, int | None]:
             found |= {} if amount is None else {name: amount}
         if usage and usage.get("billed_input") is not None:
             found["cached"] = None
+    if wire in CACHE_WRITES_UNREAD:
+        del found["cache_write"]
     return found
 
 

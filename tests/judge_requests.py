@@ -21,7 +21,7 @@ from urllib.parse import parse_qs
 import click
 import httpx2
 
-from roundhouse_mcp.providers.catalog import Provider, shipped
+from roundhouse_mcp.providers.catalog import Model, Provider, shipped
 from roundhouse_mcp.providers.http import Http, Limits
 from roundhouse_mcp.providers.request import Request, request
 from roundhouse_mcp.providers.types import Call, EmbedCall, Image, Message, Tool, ToolCall
@@ -59,6 +59,7 @@ SCHEMA = {
 TEXT = Call(messages=(SYSTEM, USER), max_tokens=64, temperature=0.2, stop=("END",))
 PLAIN = Call(messages=(SYSTEM, USER), max_tokens=64)
 ASKED = replace(PLAIN, messages=(USER,))
+STOPPED = replace(PLAIN, stop=("END",))
 STREAM = replace(PLAIN, temperature=0.2)
 TOOLS = replace(PLAIN, tools=(WEATHER,), tool_choice="auto")
 JSON = replace(PLAIN, output_schema=SCHEMA)
@@ -90,8 +91,12 @@ COMMON: dict[str, Call | EmbedCall | str] = {
 # What a surface's scenarios ask for beyond, or other than, the common ones.
 PARTICULAR: dict[str, dict[str, Call | EmbedCall | str]] = {
     # anthropic on other clouds
+    "anthropic_bedrock_mantle": {"text": STOPPED, "stream": PLAIN},
+    "anthropic_foundry": {"text": STOPPED, "stream": PLAIN},
     "openai_chat": {"embed": replace(EMBED, dimensions=4)},
     # openai_responses
+    "openai_responses": {"stream": PLAIN, "reasoning": replace(EFFORT, messages=(USER,))},
+    "openai_bedrock_provider": {"text_mantle_bearer": ASKED},
     # bedrock
     # cohere
     "cohere": {
@@ -108,11 +113,11 @@ PARTICULAR: dict[str, dict[str, Call | EmbedCall | str]] = {
         "embed": replace(EMBED, dimensions=256, input_type="document"),
         "embed_query": EmbedCall(texts=(USER.text,), input_type="query"),
     },
-    "azure_openai_classic": {"entra_token_text": PLAIN},
-    "azure_openai_v1": {"text": PLAIN},
+    "azure_openai_classic": {"entra_token_text": PLAIN, "responses_text": ASKED},
+    "azure_openai_v1": {"text": PLAIN, "responses_text": ASKED},
     "deepseek_via_openai": {"thinking_switch": replace(PLAIN, effort="high")},
     "anthropic": {
-        "text": replace(PLAIN, stop=("END",), messages=(SYSTEM, USER)),
+        "text": STOPPED,
         "auth_token_text": ASKED,
         "stream": PLAIN,
         "stream_helper": PLAIN,
@@ -126,14 +131,42 @@ PARTICULAR: dict[str, dict[str, Call | EmbedCall | str]] = {
 KEY = "key"
 
 
-def azure(**changes: Any) -> Provider:
-    return replace(shipped()["azure"], base_url="https://example.openai.azure.com", **changes)
+def azure(scenario: str) -> Provider:
+    row = replace(shipped()["azure"], base_url="https://example.openai.azure.com")
+    if scenario.startswith("entra"):
+        return replace(row, auth="bearer")
+    return by_responses(row) if scenario.startswith("responses") else row
+
+
+def azure_v1(scenario: str) -> Provider:
+    row = replace(shipped()["azure_v1"], base_url="https://example.openai.azure.com/openai/v1")
+    return by_responses(row) if scenario.startswith("responses") else row
+
+
+def by_responses(row: Provider) -> Provider:
+    """The row as if all of its models were spoken to by Responses."""
+    return replace(row, models=(Model(pattern="*", wire="openai_responses"),))
 
 
 SURFACES: dict[str, Callable[[str], Provider]] = {
-    # anthropic on other clouds
+    # anthropic on other clouds: rows as a user would write them
+    "anthropic_bedrock_invoke": lambda scenario: shipped()["anthropic"],
+    "anthropic_bedrock_mantle": lambda scenario: replace(
+        shipped()["anthropic"], base_url="https://bedrock-mantle.us-east-1.api.aws"
+    ),
+    "anthropic_foundry": lambda scenario: replace(
+        shipped()["anthropic"],
+        base_url="https://example.services.ai.azure.com/anthropic",
+        auth="x-api-key",
+    ),
+    "anthropic_vertex": lambda scenario: shipped()["anthropic"],
     "openai_chat": lambda scenario: shipped()["openai"],
     # openai_responses
+    "openai_responses": lambda scenario: by_responses(shipped()["openai"]),
+    "openai_bedrock_provider": lambda scenario: replace(
+        by_responses(shipped()["openai"]),
+        base_url="https://bedrock-mantle.us-east-1.api.aws/openai/v1",
+    ),
     # bedrock
     # cohere
     "cohere": lambda scenario: shipped()["cohere"],
@@ -142,12 +175,8 @@ SURFACES: dict[str, Callable[[str], Provider]] = {
     # replicate
     # voyage
     "voyage": lambda scenario: shipped()["voyage"],
-    "azure_openai_classic": lambda scenario: azure(
-        auth="bearer" if scenario.startswith("entra") else "api-key"
-    ),
-    "azure_openai_v1": lambda scenario: azure(
-        path="/openai/v1/chat/completions", query={}, max_tokens_field="max_completion_tokens"
-    ),
+    "azure_openai_classic": azure,
+    "azure_openai_v1": azure_v1,
     "deepseek_via_openai": lambda scenario: shipped()["deepseek"],
     "groq": lambda scenario: shipped()["groq"],
     "together": lambda scenario: shipped()["together"],
@@ -158,7 +187,7 @@ SURFACES: dict[str, Callable[[str], Provider]] = {
 
 def ours(row: Provider, intent: Call | EmbedCall | str, model: str) -> Request:
     if isinstance(intent, Call):
-        wire = chat_wire(row.wire)
+        wire = chat_wire(row.facts(model).wire or row.wire)
         return wire.encode(intent, model=model, provider=row)
     if isinstance(intent, EmbedCall):
         return embed_wire(row.embed_wire or "").encode(intent, model=model, provider=row)

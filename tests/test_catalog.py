@@ -53,6 +53,7 @@ def test_a_row_says_how_to_use_it(row: Provider) -> None:
     assert ("chat" in row.capabilities) == (row.wire is not None)
     assert bool(row.start_hint) == (row.local and not row.by_name_only)
     assert row.key_required != row.local
+    assert set(row.bearer_env) <= set(row.key_env)
 
 
 @every_row

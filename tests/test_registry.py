@@ -233,3 +233,40 @@ def test_a_region_comes_from_the_file_before_its_variables() -> None:
 
     assert region(plain) is None
     assert region(plain + 'region = "eu-west-1"') == "eu-west-1"
+
+
+@pytest.mark.parametrize(
+    ("variables", "found", "auth"),
+    [
+        ({"AZURE_OPENAI_AD_TOKEN": "token"}, "AZURE_OPENAI_AD_TOKEN", "bearer"),
+        ({"AZURE_AD_TOKEN": "token"}, "AZURE_AD_TOKEN", "bearer"),
+        (
+            {"AZURE_OPENAI_API_KEY": "key", "AZURE_OPENAI_AD_TOKEN": "token"},
+            "AZURE_OPENAI_API_KEY",
+            "api-key",
+        ),
+        ({}, None, "api-key"),
+    ],
+)
+@pytest.mark.parametrize("name", ["azure", "azure_v1"])
+def test_a_token_is_sent_as_a_token_and_a_key_as_a_key(
+    name: str, variables: dict[str, str], found: str | None, auth: str
+) -> None:
+    row = registry(**variables).rows[name]
+
+    assert (row.key.name if row.key else None, row.provider.auth) == (found, auth)
+
+
+def test_a_second_account_may_name_a_token_variable_too() -> None:
+    own = '[providers.work]\nlike = "azure"\nkey_env = ["WORK_API_KEY", "AZURE_AD_TOKEN"]\n'
+
+    by_token = registry(own, AZURE_AD_TOKEN="token").rows["work"].provider
+    by_key = registry(own, WORK_API_KEY="key").rows["work"].provider
+
+    assert (by_token.auth, by_key.auth) == ("bearer", "api-key")
+
+
+def test_a_row_of_ones_own_that_speaks_responses_embeds_as_openai_does() -> None:
+    own = '[providers.gate]\nwire = "openai_responses"\nbase_url = "https://gate.example/v1"\n'
+
+    assert registry(own).rows["gate"].provider.embed_wire == "openai_embeddings"
