@@ -21,6 +21,7 @@ WAITABLE = frozenset({429, 503, 529})
 
 MONEY = frozenset(
     {
+        "billing_disabled",
         "billing_error",
         "billing_hard_limit_reached",
         "billing_not_active",
@@ -61,7 +62,7 @@ STATUS_OF_TYPE = {
 
 LONG_WORDS = re.compile(
     r"prompt (is )?too long|context (length|limit|window|size)|maximum (context|input length)"
-    r"|Request too large",
+    r"|input token count\b.* exceeds|Request too large",
     re.I,
 )
 MODEL_WORDS = re.compile(r"^(model not exist|unknown model|invalid model)\b", re.I)

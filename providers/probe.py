@@ -22,6 +22,7 @@ TIMEOUT_S = 5.0
 UNLOAD_S = 60.0
 LOOKS = 50
 LOOK_EVERY_S = 0.1
+METHODS = "supportedGenerationMethods"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,13 +133,24 @@ def names(body: Any, provider: Provider) -> tuple[str, ...]:
     """The models of a list. Raises Garbled for an answer that holds no list."""
     if not (isinstance(body, list) or {"data", "models"} & set(body or ())):
         raise Garbled(provider.name, "it answered, but not with a list of models")
-    found = (row.get("id") or row.get("name") for row in rows(body, "data", "models"))
-    return tuple(dict.fromkeys(str(name) for name in found if name))
+    found = map(listed_name, rows(body, "data", "models"))
+    return tuple(dict.fromkeys(name for name in found if name))
+
+
+def listed_name(row: Mapping[str, Any]) -> str:
+    """Google lists its models by their paths, with what each can do."""
+    name = str(row.get("id") or row.get("name") or "")
+    return name.removeprefix("models/") if METHODS in row else name
 
 
 async def listed_models(line: Line) -> Inventory:
     body = await line.get(line.provider.models_path or "/models")
-    return Inventory(models=names(body, line.provider))
+    able = [
+        row for row in rows(body, "data", "models") if "embedContent" in (row.get(METHODS) or ())
+    ]
+    return Inventory(
+        models=names(body, line.provider), embedding=tuple(listed_name(row) for row in able)
+    )
 
 
 async def ollama_models(line: Line) -> Inventory:
