@@ -188,7 +188,7 @@ def headers(items: Mapping[str, str]) -> dict[str, str]:
         for name, value in items.items()
         if not name.lower().startswith(UNIMPORTANT)
     }
-    secret = {name: "***" for name in ("api-key", "x-api-key", "x-goog-api-key")}
+    secret = {"api-key": "***", "x-api-key": "***", "x-goog-api-key": "***"}
     secret["authorization"] = "Bearer ***"
     return {name: secret.get(name, value) for name, value in kept.items()}
 
@@ -233,8 +233,9 @@ def compare(want: Mapping[str, Any], got: httpx2.Request) -> Iterator[tuple[str,
 
 def model_in(asked: Mapping[str, Any]) -> str:
     """The model a captured request names, in its body or in its path."""
+    said: Any = asked["body"] or {}
     named = re.search(r"/models?/([^/:]+)", asked["path"])
-    return (asked["body"] or {}).get("model") or (unquote(named[1]) if named else "")
+    return said.get("model") or (unquote(named[1]) if named else "")
 
 
 def scenarios(folder: Path) -> Iterator[tuple[str, str, Sequence[Mapping[str, Any]]]]:
