@@ -121,9 +121,9 @@ def parts(said: Message, facts: Model) -> list[dict[str, Any]]:
 
 
 def tool_calls(calls: Iterable[ToolCall], facts: Model) -> Iterator[dict[str, Any]]:
-    """Of parallel calls only the first has a signature, which models that think in levels want
-    back."""
-    signed = facts.reasoning is not False and facts.thinking != "budget"
+    """Of parallel calls only the first has a signature, without which models that think in levels
+    refuse it."""
+    signed = facts.reasoning is True and facts.thinking != "budget"
     for n, call in enumerate(calls):
         given: Mapping[str, Any] = {} if isinstance(call.arguments, str) else call.arguments
         part: dict[str, Any] = {"functionCall": {"id": call.id, "name": call.name, "args": given}}
