@@ -67,7 +67,7 @@ class Answer:
         as_json = self.reader.media_type == "application/json"
         if first in JSON_STARTS and (as_json or (self.wire.FRAMING == "sse" and first in b"{[")):
             if not data:
-                self.ready.append(self.decoded(lambda: self.whole(self.head)))
+                self.keep(self.decoded(lambda: self.whole(self.head)))
                 self.reader.progress.complete = self.ended = True
         elif first == b"<" or (not first and not data):
             what = "HTML" if first else "empty"
@@ -103,8 +103,13 @@ class Answer:
                 self.reader.progress.complete = True
             if chunk.ended and self.reader.progress.complete:
                 self.ended = True
-            self.ready.append(chunk)
+            self.keep(chunk)
             self.heard = True
+
+    def keep(self, chunk: Chunk) -> None:
+        """Some services name a request only in the body."""
+        self.request_id = self.request_id or chunk.request_id
+        self.ready.append(chunk)
 
     def decoded(self, read: Callable[[], T]) -> T:
         return decoded(self.provider, read, request_id=self.request_id)

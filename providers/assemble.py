@@ -49,6 +49,7 @@ class Assembler:
         if self.reported != "refusal" or chunk.finish_reason not in ("stop", None):
             self.reported = chunk.finish_reason or self.reported
         self.model = self.model or chunk.model
+        self.request_id = self.request_id or chunk.request_id
         self.complete = self.complete or chunk.done
 
     def fold(self, part: ToolCallPart) -> None:

@@ -20,8 +20,8 @@ class Model:
     """What is known of the models whose names match `pattern` at one provider. None: not known.
 
     `drop` names request fields these models reject; `efforts` the words they take for it, lowest
-    first, where that is not all of ours; `thinking` is how the Anthropic wire asks for
-    it; `sampling_version` is the API version under which they still take a temperature.
+    first, where that is not all of ours; `thinking` is how to ask for it where a wire knows several
+    ways; `sampling_version` is the API version under which they still take a temperature.
     """
 
     pattern: str

@@ -21,6 +21,7 @@ WAITABLE = frozenset({429, 503, 529})
 
 MONEY = frozenset(
     {
+        "billing_disabled",
         "billing_error",
         "billing_hard_limit_reached",
         "billing_not_active",
@@ -91,7 +92,8 @@ STATUS_OF_TYPE = {
 
 LONG_WORDS = re.compile(
     r"prompt (is )?too long|context (length|limit|window|size)|maximum (context|input length)"
-    r"|Request too large|too many tokens: (total|size)|max allowed tokens per submitted batch",
+    r"|input token count\b.* exceeds|Request too large|too many tokens: (total|size)"
+    r"|max allowed tokens per submitted batch",
     re.I,
 )
 MODEL_WORDS = re.compile(

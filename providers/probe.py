@@ -22,6 +22,7 @@ TIMEOUT_S = 5.0
 UNLOAD_S = 60.0
 LOOKS = 50
 LOOK_EVERY_S = 0.1
+METHODS = "supportedGenerationMethods"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,20 +150,30 @@ def names(body: Any, provider: Provider) -> tuple[str, ...]:
     """The models of a list. Raises Garbled for an answer that holds no list."""
     if not (isinstance(body, list) or {"data", "models"} & set(body or ())):
         raise Garbled(provider.name, "it answered, but not with a list of models")
-    found = (row.get("id") or row.get("name") for row in rows(body, "data", "models"))
-    return tuple(dict.fromkeys(str(name) for name in found if name))
+    found = map(listed_name, rows(body, "data", "models"))
+    return tuple(dict.fromkeys(name for name in found if name))
+
+
+def listed_name(row: Mapping[str, Any]) -> str:
+    """Google lists its models by their paths, with what each can do."""
+    name = str(row.get("id") or row.get("name") or "")
+    return name.removeprefix("models/") if METHODS in row else name
 
 
 async def listed_models(line: Line) -> Inventory:
     body = await line.get(line.provider.models_path or "/models")
     found = names(body, line.provider)
-    embedding = (row.get("name") for row in rows(body, "models") if is_for(row, "embed"))
-    return Inventory(models=found, embedding=tuple(str(name) for name in embedding if name))
+    embedding = tuple(
+        listed_name(row)
+        for row in rows(body, "data", "models")
+        if is_for(row, "endpoints", "embed") or is_for(row, METHODS, "embedContent")
+    )
+    return Inventory(models=found, embedding=embedding)
 
 
-def is_for(row: Mapping[str, Any], purpose: str) -> bool:
-    endpoints = row.get("endpoints")
-    return isinstance(endpoints, list) and purpose in endpoints
+def is_for(row: Mapping[str, Any], field: str, purpose: str) -> bool:
+    purposes = row.get(field)
+    return isinstance(purposes, list) and purpose in purposes
 
 
 async def ollama_models(line: Line) -> Inventory:

@@ -107,7 +107,7 @@ class ToolCallPart:
 class Chunk:
     """A piece of a streamed answer. Later usage fields overwrite earlier ones; `done` is the wire's
     own proof that the answer is complete, without which a stream that ends has failed; `ended` says
-    that nothing follows."""
+    that nothing follows. `request_id` is the provider's own where the body has one."""
 
     text: str = ""
     reasoning: str = ""
@@ -115,6 +115,7 @@ class Chunk:
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     model: str | None = None
+    request_id: str | None = None
     done: bool = False
     ended: bool = False
     raw_usage: Mapping[str, Any] | None = None

@@ -359,6 +359,7 @@ class Calls:
                 if trying.first_chunk_at is None:
                     patience.deadline = float("inf")
                     run.heard(trying)
+        trying.request_id = chunks.request_id or assembler.request_id
         run.completion = assembler.completion(provider=offer.provider.name)
 
     async def vectors(

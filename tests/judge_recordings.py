@@ -65,6 +65,8 @@ BILLED = {"cohere-v2"}
 ERROR_ENDS = {"cohere-v2"}
 # Wires that count what went into the cache, which the independent reading leaves out.
 CACHE_WRITES_UNREAD = {"openai-chat", "openai-responses"}
+# Wires that count thoughts beside the answer, and what the service's tools read beside the prompt.
+THOUGHTS_APART = {"gemini"}
 
 KINDS: dict[str, tuple[type[UpstreamError], ...]] = {
     "auth": (errors.Locked,),
@@ -82,6 +84,20 @@ KINDS: dict[str, tuple[type[UpstreamError], ...]] = {
 }
 # Finish reasons for which we have no word of our own.
 FINISH = {None: "stop", "other": "stop", "pause": "stop"}
+# Finish reasons for which only we have a word.
+FINISH_RAW = {
+    "IMAGE_OTHER": "error",
+    "IMAGE_PROHIBITED_CONTENT": "content_filter",
+    "IMAGE_RECITATION": "content_filter",
+    "LANGUAGE": "error",
+    "MALFORMED_RESPONSE": "error",
+    "MISSING_THOUGHT_SIGNATURE": "error",
+    "MODEL_ARMOR": "content_filter",
+    "NO_IMAGE": "error",
+    "OTHER": "error",
+    "TOO_MANY_TOOL_CALLS": "error",
+    "UNEXPECTED_TOOL_CALL": "error",
+}
 
 
 @dataclass(slots=True)
@@ -189,13 +205,12 @@ def embedding_differences(want: Mapping[str, Any], got: Heard) -> Iterator[str]:
     first = want.get("first") or first_floats(want["first_b64"])
     near = all(abs(a - b) < 1e-6 for a, b in zip(first, found.vectors[0], strict=False))
     yield from differ("first numbers", True, near)
-    # Texts that were read are never zero tokens: that is a program that does not count.
-    used: Mapping[str, Any] = want.get("usage") or {}
-    yield from differ(
-        "input tokens",
-        used.get("input") or used.get("total") or used.get("billed_input") or None,
-        found.usage.input,
-    )
+    # Texts that were read are never zero tokens: that is a program that does not count. Without
+    # usage in the expectation nobody looked for it.
+    used: Mapping[str, Any] | None = want.get("usage")
+    if used is not None:
+        tokens = used.get("input") or used.get("total") or used.get("billed_input") or None
+        yield from differ("input tokens", tokens, found.usage.input)
 
 
 def first_floats(text: str) -> tuple[float, ...]:
@@ -232,8 +247,16 @@ def ending_differences(
     elif got.error is not None:
         yield f"expected an answer, got {got.error!r}"
     else:
-        finish = "refusal" if want.get("refusal") else FINISH.get(want["stop"], want["stop"])
-        yield from differ("finish_reason", finish, got.assembler.finish_reason)
+        yield from differ("finish_reason", finish(want), got.assembler.finish_reason)
+
+
+def finish(want: Mapping[str, Any]) -> str:
+    if want.get("refusal"):
+        return "refusal"
+    if want.get("blocked") and want["stop"] is None:
+        return "content_filter"
+    stop: str | None = want["stop"]
+    return FINISH_RAW.get(want.get("stop_raw") or "") or FINISH.get(stop) or str(stop)
 
 
 def call_differences(want: Sequence[Mapping[str, Any]], got: Sequence[Any]) -> Iterator[str]:
@@ -262,6 +285,12 @@ def billed(usage: Mapping[str, Any] | None, wire: str) -> dict[str, int | None]:
             found["cached"] = None
     if wire in CACHE_WRITES_UNREAD:
         del found["cache_write"]
+    if wire in THOUGHTS_APART:
+        parts = [n for n in (found["output"], found["reasoning"]) if n is not None]
+        found["output"] = sum(parts) if parts else None
+        total: int = (usage or {}).get("total") or 0
+        if found["input"] is not None:
+            found["input"] = max(found["input"], total - sum(parts))
     return found
 
 

@@ -9,6 +9,7 @@ is no longer needed is a failure, too. Exits with 1 when anything is unexplained
 
 import json
 import os
+import re
 import sys
 import tomllib
 from collections import Counter
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import click
 import httpx2
@@ -37,9 +38,12 @@ UNIMPORTANT = (
     "host",
     "user-agent",
     "x-fern-",
+    "x-goog-api-client",
     "x-stainless-",
 )
 UNCOMPARED = ("stream", "stream_options")
+# Paths that ask for a whole answer, of services where the path says whether it is streamed.
+WHOLE = re.compile(r"(:generateContent|/converse|/invoke)$")
 
 SYSTEM = Message(role="system", text="You are terse.")
 USER = Message(role="user", text="What is the weather in Paris?")
@@ -76,6 +80,14 @@ def tool_result(call_id: str, *, text: str = "") -> Call:
     return replace(PLAIN, messages=(SYSTEM, USER, said, result), tools=(WEATHER,))
 
 
+def signed(signature: str) -> Call:
+    """A tool conversation without a system prompt, whose call carries the model's signature."""
+    user, said, result = tool_result("call_1").messages[1:]
+    call = replace(said.tool_calls[0], signature=signature)
+    messages = (user, replace(said, tool_calls=(call,)), result)
+    return replace(PLAIN, messages=messages, tools=(WEATHER,))
+
+
 MODELS = "models"
 COMMON: dict[str, Call | EmbedCall | str] = {
     "text": TEXT,
@@ -106,6 +118,14 @@ PARTICULAR: dict[str, dict[str, Call | EmbedCall | str]] = {
         "embed": replace(EMBED, dimensions=256, input_type="document"),
     },
     # google_genai
+    "google_genai": {
+        "stream": PLAIN,
+        "json_schema": replace(JSON, messages=(USER,)),
+        "reasoning": replace(EFFORT, messages=(USER,)),
+        "tool_result": signed("c2ln"),
+        "embed": replace(EMBED, dimensions=4, input_type="document"),
+        "embed_embedding2_model": EMBED,
+    },
     # huggingface
     # replicate
     # voyage
@@ -171,6 +191,7 @@ SURFACES: dict[str, Callable[[str], Provider]] = {
     # cohere
     "cohere": lambda scenario: shipped()["cohere"],
     # google_genai
+    "google_genai": lambda scenario: shipped()["gemini"],
     # huggingface
     # replicate
     # voyage
@@ -185,10 +206,12 @@ SURFACES: dict[str, Callable[[str], Provider]] = {
 }
 
 
-def ours(row: Provider, intent: Call | EmbedCall | str, model: str) -> Request:
+def ours(
+    row: Provider, intent: Call | EmbedCall | str, model: str, *, stream: bool = True
+) -> Request:
     if isinstance(intent, Call):
         wire = chat_wire(row.facts(model).wire or row.wire)
-        return wire.encode(intent, model=model, provider=row)
+        return wire.encode(intent, model=model, provider=row, stream=stream)
     if isinstance(intent, EmbedCall):
         return embed_wire(row.embed_wire or "").encode(intent, model=model, provider=row)
     return request(row, row.models_path or "", None, method="GET")
@@ -207,7 +230,8 @@ def headers(items: Mapping[str, str]) -> dict[str, str]:
         for name, value in items.items()
         if not name.lower().startswith(UNIMPORTANT)
     }
-    secret = {"api-key": "***", "x-api-key": "***", "authorization": "Bearer ***"}
+    secret = {"api-key": "***", "x-api-key": "***", "x-goog-api-key": "***"}
+    secret["authorization"] = "Bearer ***"
     return {name: secret.get(name, value) for name, value in kept.items()}
 
 
@@ -249,6 +273,13 @@ def compare(want: Mapping[str, Any], got: httpx2.Request) -> Iterator[tuple[str,
     yield from walk(theirs, mine, "body")
 
 
+def model_in(asked: Mapping[str, Any]) -> str:
+    """The model a captured request names, in its body or in its path."""
+    said: Any = asked["body"] or {}
+    named = re.search(r"/models?/([^/:]+)", asked["path"])
+    return said.get("model") or (unquote(named[1]) if named else "")
+
+
 def scenarios(folder: Path) -> Iterator[tuple[str, str, Sequence[Mapping[str, Any]]]]:
     for surface in SURFACES:
         for file in sorted((folder / surface).glob("*.json")):
@@ -271,8 +302,9 @@ def judge(folder: Path, explained: Mapping[str, Any]) -> Counter[str]:
             click.echo(f"UNEXPLAINED {name}: no intent here says what it is")
             continue
         row = SURFACES[surface](scenario)
-        model: str = requests[0]["body"]["model"] if requests[0]["body"] else ""
-        found = dict(compare(requests[0], sent(row, ours(row, intent, model))))
+        stream = WHOLE.search(requests[0]["path"]) is None
+        asked = ours(row, intent, model_in(requests[0]), stream=stream)
+        found = dict(compare(requests[0], sent(row, asked)))
         known = reasons.get(name, {})
         unknown = {where: what for where, what in found.items() if not known.pop(where, None)}
         for where, what in unknown.items():

@@ -176,6 +176,28 @@ async def test_a_service_that_says_what_a_model_is_for_is_believed() -> None:
     assert (found.models, found.embedding) == (("command-x", "embed-x", "old"), ("embed-x",))
 
 
+async def test_google_lists_paths_and_which_models_embed() -> None:
+    listed = {
+        "models": [
+            {"name": "models/a", "supportedGenerationMethods": ["generateContent"]},
+            {"name": "models/e", "supportedGenerationMethods": ["embedContent"]},
+        ]
+    }
+    async with program({"GET /v1/models?pageSize=1000": (200, listed)}) as (google, http):
+        found = await probe(http, google.row("gemini"), "a-key")
+
+    assert (found.models, found.embedding) == (("a", "e"), ("e",))
+    assert google.asked[0].headers["x-goog-api-key"] == "a-key"
+
+
+async def test_a_model_named_by_its_file_keeps_its_path() -> None:
+    body = {"data": [{"id": "models/tiny.gguf"}]}
+    async with program({"GET /v1/models": (200, body)}) as (cloud, http):
+        found = await probe(http, cloud.row("openai", "/v1"), "a-key")
+
+    assert found.models == ("models/tiny.gguf",)
+
+
 async def test_a_refused_key_is_told_apart_from_a_dead_provider() -> None:
     async with program({"GET /v1/models": (401, {"error": {"message": "bad key"}})}) as (
         cloud,

@@ -211,5 +211,6 @@ def usage(used: Any) -> Usage | None:
         input=used.get("prompt_tokens"),
         output=used.get("completion_tokens"),
         cached=used.get("prompt_cache_hit_tokens") if cached is None else cached,
+        cache_write=read.get("cache_write_tokens"),
         reasoning=written.get("reasoning_tokens"),
     )
