@@ -22,6 +22,7 @@ TIMEOUT_S = 5.0
 UNLOAD_S = 60.0
 LOOKS = 50
 LOOK_EVERY_S = 0.1
+LISTS = ("data", "models", "modelSummaries")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,14 +131,17 @@ def inner(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def names(body: Any, provider: Provider) -> tuple[str, ...]:
     """The models of a list. Raises Garbled for an answer that holds no list."""
-    if not (isinstance(body, list) or {"data", "models"} & set(body or ())):
+    if not (isinstance(body, list) or {*LISTS} & set(body or ())):
         raise Garbled(provider.name, "it answered, but not with a list of models")
-    found = (row.get("id") or row.get("name") for row in rows(body, "data", "models"))
+    found = (row.get("id") or row.get("modelId") or row.get("name") for row in rows(body, *LISTS))
     return tuple(dict.fromkeys(str(name) for name in found if name))
 
 
 async def listed_models(line: Line) -> Inventory:
-    body = await line.get(line.provider.models_path or "/models")
+    row = line.provider
+    if row.models_base is not None:
+        line = replace(line, provider=replace(row, base_url=row.models_base))
+    body = await line.get(row.models_path or "/models")
     return Inventory(models=names(body, line.provider))
 
 
