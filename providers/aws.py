@@ -8,12 +8,12 @@ metadata service of a machine in the cloud is never asked.
 import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import anyio
 import httpx2
 
+from .aws_profile import INSTALL, PROFILE, can_sign
 from .catalog import Provider
 from .errors import Locked, Misdirected, Unreachable, UpstreamError
 
@@ -21,11 +21,6 @@ SERVICE = "bedrock"
 READ_AGAIN_S = 60.0  # other programs replace the credentials in files
 KEPT = ("content-type", "host")
 MADE = ("authorization", "x-amz-date", "x-amz-security-token")
-INSTALL = "pip install 'roundhouse-mcp[bedrock]'"
-
-
-def installed() -> bool:
-    return find_spec("botocore") is not None
 
 
 def unheard(secrets: Sequence[str]) -> None:
@@ -56,7 +51,7 @@ class Signer:
 
     def current(self, provider: str) -> Any:
         """The credentials of this moment. Slow where AWS must be asked."""
-        if not installed():
+        if not can_sign():
             raise Locked(provider, f"requests cannot be signed; {INSTALL}; nothing was sent")
         known: Any = import_module("botocore.exceptions")
         try:
@@ -95,8 +90,7 @@ def unsigned(error: Exception) -> str:
 def missing(provider: str) -> UpstreamError:
     return Locked(
         provider,
-        "it has neither a key nor AWS credentials; set AWS_BEARER_TOKEN_BEDROCK or AWS_PROFILE; "
-        "nothing was sent",
+        f"it has neither a key nor AWS credentials; set {PROFILE}; nothing was sent",
     )
 
 

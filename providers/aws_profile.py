@@ -6,9 +6,11 @@ the profile (AWS_PROFILE). A file that cannot be read says nothing.
 
 from collections.abc import Iterator, Mapping
 from configparser import ConfigParser, Error
+from importlib.util import find_spec
 from pathlib import Path
 
 VARIABLE = "AWS_ACCESS_KEY_ID"
+PROFILE = "AWS_PROFILE"
 HIDDEN_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 HIDDEN = ("aws_secret_access_key", "aws_session_token")
 # The settings of which one makes a profile a source of credentials.
@@ -26,6 +28,8 @@ FILES = (
     ("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
 )
 
+INSTALL = "pip install 'roundhouse-mcp[bedrock]'"
+
 Sections = Mapping[str, Mapping[str, str]]
 
 
@@ -35,6 +39,11 @@ def source(environ: Mapping[str, str]) -> str | None:
         return VARIABLE
     said = profile(environ)
     return f"AWS profile {chosen(environ)}" if any(name in said for name in SOURCES) else None
+
+
+def can_sign() -> bool:
+    """Is the library there that signs? It is not loaded here."""
+    return find_spec("botocore") is not None
 
 
 def region(environ: Mapping[str, str]) -> str | None:
@@ -51,7 +60,7 @@ def secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def chosen(environ: Mapping[str, str]) -> str:
-    return environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE") or "default"
+    return environ.get(PROFILE) or environ.get("AWS_DEFAULT_PROFILE") or "default"
 
 
 def profile(environ: Mapping[str, str]) -> Mapping[str, str]:

@@ -9,6 +9,7 @@ is no longer needed is a failure, too. Exits with 1 when anything is unexplained
 
 import json
 import os
+import re
 import sys
 import tomllib
 from collections import Counter
@@ -16,11 +17,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import click
 import httpx2
+from botocore.credentials import Credentials  # pyright: ignore[reportMissingTypeStubs]
 
+from roundhouse_mcp.providers.aws import signature
 from roundhouse_mcp.providers.catalog import Provider, shipped
 from roundhouse_mcp.providers.http import Http, Limits
 from roundhouse_mcp.providers.request import Request, request
@@ -31,11 +34,13 @@ EXPLAINED = Path(__file__).with_name("request_differences.toml")
 SHARED = Path(os.environ.get("ROUNDHOUSE_SHARED") or Path(__file__).parents[2] / "shared")
 UNIMPORTANT = (
     "accept",
+    "amz-sdk-",
     "cache-control",
     "connection",
     "content-length",
     "host",
     "user-agent",
+    "x-amz-date",
     "x-stainless-",
 )
 UNCOMPARED = ("stream", "stream_options")
@@ -91,7 +96,18 @@ PARTICULAR: dict[str, dict[str, Call | EmbedCall | str]] = {
     # anthropic on other clouds
     "openai_chat": {"embed": replace(EMBED, dimensions=4)},
     # openai_responses
-    # bedrock
+    "bedrock_boto3": {
+        "stream": PLAIN,
+        "bearer_token_text": ASKED,
+        "text_inference_profile_arn": ASKED,
+        "image": replace(IMAGE, max_tokens=64),
+        "json_schema": replace(JSON, messages=(USER,)),
+        "reasoning": replace(EFFORT, messages=(USER,)),
+        "tools": replace(TOOLS, messages=(USER,)),
+        "tool_result": replace(tool_result("t1"), messages=tool_result("t1").messages[1:]),
+        "embed_titan": EmbedCall(texts=("first text",), dimensions=256),
+        "embed_cohere": EMBED,
+    },
     # cohere
     # google_genai
     # huggingface
@@ -113,6 +129,7 @@ PARTICULAR: dict[str, dict[str, Call | EmbedCall | str]] = {
     "ollama": {"stream": PLAIN, "tools": replace(TOOLS, tool_choice=None)},
 }
 KEY = "key"
+SIGNED = re.compile(r"(Credential|Signature)=\S+")
 
 
 def azure(**changes: Any) -> Provider:
@@ -123,7 +140,11 @@ SURFACES: dict[str, Callable[[str], Provider]] = {
     # anthropic on other clouds
     "openai_chat": lambda scenario: shipped()["openai"],
     # openai_responses
-    # bedrock
+    "bedrock_boto3": lambda scenario: replace(
+        shipped()["bedrock"],
+        region="us-east-1",
+        auth="bearer" if scenario.startswith("bearer") else "aws",
+    ),
     # cohere
     # google_genai
     # huggingface
@@ -143,17 +164,24 @@ SURFACES: dict[str, Callable[[str], Provider]] = {
 }
 
 
-def ours(row: Provider, intent: Call | EmbedCall | str, model: str) -> Request:
+def ours(
+    row: Provider, intent: Call | EmbedCall | str, model: str, *, stream: bool = True
+) -> Request:
     if isinstance(intent, Call):
         wire = chat_wire(row.wire)
-        return wire.encode(intent, model=model, provider=row)
+        return wire.encode(intent, model=model, provider=row, stream=stream)
     if isinstance(intent, EmbedCall):
-        return embed_wire(row.embed_wire or "").encode(intent, model=model, provider=row)
+        name = row.facts(model).embed_wire or row.embed_wire or ""
+        return embed_wire(name).encode(intent, model=model, provider=row)
     return request(row, row.models_path or "", None, method="GET")
 
 
 def sent(row: Provider, asked: Request) -> httpx2.Request:
     """The request exactly as it would go out."""
+    if row.auth == "aws":
+        message = Http().message(row, None, asked, Limits())
+        message.headers.update(signature(message, Credentials("id", "secret"), row.region or ""))
+        return message
     key = None if row.local else KEY
     return Http().message(row, key, asked, Limits())
 
@@ -161,12 +189,19 @@ def sent(row: Provider, asked: Request) -> httpx2.Request:
 def headers(items: Mapping[str, str]) -> dict[str, str]:
     """The ones that matter; of a key only its scheme, of a media type only its name."""
     kept = {
-        name.lower(): value.split(";")[0]
+        name.lower(): value.split(";")[0] if name.lower() == "content-type" else value
         for name, value in items.items()
         if not name.lower().startswith(UNIMPORTANT)
     }
-    secret = {"api-key": "***", "x-api-key": "***", "authorization": "Bearer ***"}
+    secret = {"api-key": "***", "x-api-key": "***"}
+    signed = kept.get("authorization", "").startswith("AWS4")
+    secret["authorization"] = masked(kept["authorization"]) if signed else "Bearer ***"
     return {name: secret.get(name, value) for name, value in kept.items()}
+
+
+def masked(signed: str) -> str:
+    """Which headers are signed, without whose signature it is."""
+    return SIGNED.sub(r"\1=***", signed.replace(",", ""))
 
 
 def body(decoded: Any) -> Any:
@@ -196,7 +231,7 @@ def walk(want: Any, got: Any, path: str) -> Iterator[tuple[str, str]]:
 
 def compare(want: Mapping[str, Any], got: httpx2.Request) -> Iterator[tuple[str, str]]:
     yield from walk(want["method"], got.method, "method")
-    yield from walk(want["path"], got.url.path, "path")
+    yield from walk(want["path"], got.url.raw_path.decode().partition("?")[0], "path")
     yield from walk(want["query"], parse_qs(got.url.query.decode()), "query")
     yield from walk(headers(want["headers"]), headers(dict(got.headers)), "headers")
     theirs: Any = body(want["body"])
@@ -205,6 +240,13 @@ def compare(want: Mapping[str, Any], got: httpx2.Request) -> Iterator[tuple[str,
         for name in UNCOMPARED:
             each.pop(name, None)
     yield from walk(theirs, mine, "body")
+
+
+def model_of(request: Mapping[str, Any]) -> str:
+    """From the body, or from the path where that names it."""
+    if found := re.match(r"/model/([^/]+)/", request["path"]):
+        return unquote(found[1])
+    return request["body"]["model"] if request["body"] else ""
 
 
 def scenarios(folder: Path) -> Iterator[tuple[str, str, Sequence[Mapping[str, Any]]]]:
@@ -229,8 +271,9 @@ def judge(folder: Path, explained: Mapping[str, Any]) -> Counter[str]:
             click.echo(f"UNEXPLAINED {name}: no intent here says what it is")
             continue
         row = SURFACES[surface](scenario)
-        model: str = requests[0]["body"]["model"] if requests[0]["body"] else ""
-        found = dict(compare(requests[0], sent(row, ours(row, intent, model))))
+        model = model_of(requests[0])
+        asked = ours(row, intent, model, stream="stream" in scenario)
+        found = dict(compare(requests[0], sent(row, asked)))
         known = reasons.get(name, {})
         unknown = {where: what for where, what in found.items() if not known.pop(where, None)}
         for where, what in unknown.items():

@@ -24,5 +24,5 @@ def encode(call: EmbedCall, *, model: str, provider: Provider) -> Request:
 def decode(body: Any, *, provider: str) -> Embedding:
     """Vectors by type, or, from older models, as they are."""
     found: Any = body["embeddings"]
-    rows: Sequence[Sequence[float]] = found if isinstance(found, list) else found["float"]
+    rows: Sequence[Any] = found["float"] if hasattr(found, "keys") else found
     return Embedding(vectors=tuple(tuple(map(float, row)) for row in rows), usage=Usage())
