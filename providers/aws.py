@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import httpx2
 
-from .aws_profile import INSTALL, PROFILE, can_sign
+from .aws_profile import INSTALL, PROFILE, library_installed
 from .catalog import Provider
 from .errors import Locked, Misdirected, Unreachable, UpstreamError
 
@@ -51,7 +51,7 @@ class Signer:
 
     def current(self, provider: str) -> Any:
         """The credentials of this moment. Slow where AWS must be asked."""
-        if not can_sign():
+        if not library_installed():
             raise Locked(provider, f"requests cannot be signed; {INSTALL}; nothing was sent")
         known: Any = import_module("botocore.exceptions")
         try:

@@ -6,6 +6,7 @@ the profile (AWS_PROFILE). A file that cannot be read says nothing.
 
 from collections.abc import Iterator, Mapping
 from configparser import ConfigParser, Error
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,8 +42,9 @@ def source(environ: Mapping[str, str]) -> str | None:
     return f"AWS profile {chosen(environ)}" if any(name in said for name in SOURCES) else None
 
 
-def can_sign() -> bool:
-    """Is the library there that signs? It is not loaded here."""
+@lru_cache
+def library_installed() -> bool:
+    """Is botocore there, which signs and reads binary frames? It is not loaded here."""
     return find_spec("botocore") is not None
 
 

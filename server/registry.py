@@ -193,7 +193,7 @@ def signing(row: Provider, key: Key | None, environ: Mapping[str, str]) -> tuple
     if source is None:
         wanted = f"set {' or '.join((*row.key_env, aws_profile.PROFILE, aws_profile.VARIABLE))}"
         return "", f"has no key and there are no AWS credentials; {wanted}"
-    if not aws_profile.can_sign():
+    if not aws_profile.library_installed():
         return "", f"cannot sign with {source}; {aws_profile.INSTALL}, or {how_to_key(row)}"
     return source, ""
 

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib.util import find_spec
 from itertools import groupby
 from typing import Any, Literal
 
+from ..aws_profile import library_installed
 from ..catalog import Model, Provider
 from ..classify import from_body
 from ..framing import Event
@@ -44,13 +44,9 @@ def encode(call: Call, *, model: str, provider: Provider, stream: bool = True) -
     if call.effort is not None and facts.reasoning is not False:
         think(body, call, facts)
     body["inferenceConfig"] = inference(call, facts, thinks="thinking" in asked_beside(body))
-    path = STREAM if stream and frames_are_read() else WHOLE
+    # Without the library for binary frames an answer is asked for whole.
+    path = STREAM if stream and library_installed() else WHOLE
     return request(provider, path, body, model=model)
-
-
-def frames_are_read() -> bool:
-    """Without the library for binary frames an answer is asked for whole."""
-    return find_spec("botocore") is not None
 
 
 def spoken(said: Message, role: str) -> bool:
