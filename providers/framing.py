@@ -129,19 +129,29 @@ class NewlineJson:
 
 class EventStream:
     """The binary frames of `application/vnd.amazon.eventstream`, read by botocore. Raises Unframed
-    for frames whose lengths or checksums are wrong."""
+    for frames whose lengths or checksums are wrong, and without the library."""
 
     def __init__(self) -> None:
-        library: Any = import_module("botocore.eventstream")  # an optional extra
-        self.buffer: Any = library.EventStreamBuffer()
-        self.wrong: tuple[type[Exception], ...] = (library.ParserError, struct.error)
+        self.buffer: Any = None
+        self.wrong: tuple[type[Exception], ...] = (struct.error,)
 
     def feed(self, data: bytes) -> list[Event]:
+        if self.buffer is None:
+            self.open()
         try:
             self.buffer.add_data(data)
             return [aws_event(frame.headers, frame.payload) for frame in self.buffer]
         except self.wrong as error:
             raise Unframed("a frame of the answer is damaged") from error
+
+    def open(self) -> None:
+        try:
+            library: Any = import_module("botocore.eventstream")  # an optional extra
+        except ModuleNotFoundError:
+            raise Unframed(
+                "the answer comes in binary frames; pip install 'roundhouse-mcp[bedrock]'"
+            ) from None
+        self.buffer, self.wrong = library.EventStreamBuffer(), (library.ParserError, struct.error)
 
     def close(self) -> list[Event]:
         return []

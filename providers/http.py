@@ -34,7 +34,7 @@ ERROR_BODY_CAP = 64 * 1024
 ERROR_BODY_S = 5.0
 T = TypeVar("T")
 
-for noisy in ("httpx2", "httpcore2"):
+for noisy in ("botocore", "httpx2", "httpcore2"):
     logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
