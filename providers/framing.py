@@ -136,15 +136,14 @@ class EventStream:
         self.wrong: tuple[type[Exception], ...] = (struct.error,)
 
     def feed(self, data: bytes) -> list[Event]:
-        if self.buffer is None:
-            self.open()
+        buffer: Any = self.buffer or self.open()
         try:
-            self.buffer.add_data(data)
-            return [aws_event(frame.headers, frame.payload) for frame in self.buffer]
+            buffer.add_data(data)
+            return [aws_event(frame.headers, frame.payload) for frame in buffer]
         except self.wrong as error:
             raise Unframed("a frame of the answer is damaged") from error
 
-    def open(self) -> None:
+    def open(self) -> Any:
         try:
             library: Any = import_module("botocore.eventstream")  # an optional extra
         except ModuleNotFoundError:
@@ -152,6 +151,7 @@ class EventStream:
                 "the answer comes in binary frames; pip install 'roundhouse-mcp[bedrock]'"
             ) from None
         self.buffer, self.wrong = library.EventStreamBuffer(), (library.ParserError, struct.error)
+        return self.buffer
 
     def close(self) -> list[Event]:
         return []
