@@ -65,7 +65,7 @@ class Answer:
         self.head += data
         first = self.head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
         as_json = self.reader.media_type == "application/json"
-        if first in JSON_STARTS and (as_json or (self.wire.FRAMING == "sse" and first in b"{[")):
+        if first in JSON_STARTS and (as_json or (self.wire.FRAMING != "ndjson" and first in b"{[")):
             if not data:
                 self.keep(self.decoded(lambda: self.whole(self.head)))
                 self.reader.progress.complete = self.ended = True

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import anyio
@@ -11,6 +11,7 @@ import httpx2
 from . import errors
 from .gzip_text import Inflater, Sealed
 from .translate import FOREIGN, Progress, meaning
+from .types import Embedding
 
 CLOSE_S = 1.0
 COARSE = 0.02  # how early a stall may be called one, for not setting a timer with every piece
@@ -22,6 +23,7 @@ REQUEST_IDS = (
     "x-debug-trace-id",
     "x-amzn-requestid",
 )
+INPUT_TOKENS = "x-amzn-bedrock-input-token-count"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,13 @@ class Reader:
     def request_id(self) -> str | None:
         headers = self.response.headers
         return next((headers[name] for name in REQUEST_IDS if headers.get(name)), None)
+
+    def counted_in(self, embedding: Embedding) -> Embedding:
+        """The embedding with the count of its tokens where that stands only in a header."""
+        said = self.response.headers.get(INPUT_TOKENS, "")
+        if embedding.usage.input is not None or not said.isdecimal():
+            return embedding
+        return replace(embedding, usage=replace(embedding.usage, input=int(said)))
 
     @property
     def media_type(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-Auth = Literal["bearer", "api-key", "x-api-key", "x-goog-api-key", "none"]
+Auth = Literal["bearer", "api-key", "x-api-key", "x-goog-api-key", "aws", "none"]
 REMEMBERED = 256
 REPEATED = frozenset({"/api", "/v1", "/v2"})
 SHIPPED = Path(__file__).with_name("catalog.toml")
@@ -41,7 +41,7 @@ class Model:
     embed_batch: int | None = None
     drop: tuple[str, ...] = ()
     efforts: tuple[str, ...] = ()
-    thinking: Literal["adaptive", "budget"] | None = None
+    thinking: Literal["adaptive", "budget", "reasoning_config", "reasoning_effort"] | None = None
     sampling_version: str | None = None
 
 
@@ -54,10 +54,12 @@ class Provider:
     `privacy = "no_retention"`.
     `{api_version}`, `{organization}` and `{deployment}` in `path`, `headers` and `query` stand for
     those fields; a header or query item whose field is unset is not sent. `{region}` in `base_url`
-    stands for the region. `path` is the path of `wire`, `responses_path` that of openai_responses
-    where a model's row names that wire. `effort_fields` are body
-    fields that go along with `effort`; `embed_batch` texts and `embed_tokens` tokens are the most
-    one embedding request takes."""
+    stands for the region. `auth = "aws"` is a bearer key where there is one, else a signature made
+    with the user's AWS credentials. `models_base` is the address that `models_path` belongs to,
+    where it is not that of the models themselves. `path` is the path of `wire`, `responses_path`
+    that of openai_responses where a model's row names that wire. `effort_fields` are body fields
+    that go along with `effort`; `embed_batch` texts and `embed_tokens` tokens are the most one
+    embedding request takes."""
 
     name: str
     base_url: str
@@ -77,6 +79,7 @@ class Provider:
     responses_path: str | None = None
     embed_path: str | None = None
     models_path: str | None = None
+    models_base: str | None = None
     query: Mapping[str, str] = field(default_factory=dict[str, str])
     capabilities: frozenset[str] = frozenset()
     default: str | None = None
@@ -161,7 +164,8 @@ def located(row: Provider, value: str) -> Provider:
     scheme = given.scheme or own.scheme or "http"
     path = given.path.rstrip("/") or own.path
     path = "" if path in REPEATED and not own.path else path
-    return replace(row, base_url=urlunsplit((scheme, netloc, path, given.query, "")))
+    address = urlunsplit((scheme, netloc, path, given.query, ""))
+    return replace(row, base_url=address, models_base=None)
 
 
 @lru_cache

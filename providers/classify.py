@@ -6,7 +6,7 @@ the prompt is too long and that a model is unknown. Money and keys are never dec
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -90,14 +90,41 @@ STATUS_OF_TYPE = {
     "too_many_requests": 429,
 }
 
+# What AWS calls its errors: in a header, or as the type of an event. The status that says the same.
+STATUS_OF_AWS = {
+    "accessdeniedexception": 403,
+    "conflictexception": 409,
+    "expiredtokenexception": 401,
+    "incompletesignature": 401,
+    "incompletesignatureexception": 401,
+    "internalserverexception": 500,
+    "invalidsignatureexception": 401,
+    "missingauthenticationtoken": 401,
+    "missingauthenticationtokenexception": 401,
+    "modelerrorexception": 424,
+    "modelnotreadyexception": 429,
+    "modelstreamerrorexception": 424,
+    "modeltimeoutexception": 408,
+    "resourcenotfoundexception": 404,
+    "servicequotaexceededexception": 402,
+    "serviceunavailableexception": 503,
+    "throttlingexception": 429,
+    "toomanyrequestsexception": 429,
+    "unrecognizedclientexception": 401,
+    "validationexception": 400,
+}
+
 LONG_WORDS = re.compile(
-    r"prompt (is )?too long|context (length|limit|window|size)|maximum (context|input length)"
-    r"|input token count\b.* exceeds|Request too large|too many tokens: (total|size)"
+    r"(prompt|input) (is )?too long|context (length|limit|window|size)"
+    r"|maximum (context|input length)|input token count\b.* exceeds|Request too large"
+    r"|too many input tokens|input tokens exceed|too many tokens: (total|size)"
     r"|max allowed tokens per submitted batch",
     re.I,
 )
 MODEL_WORDS = re.compile(
-    r"^(model not exist|unknown model|invalid model|model \S+ is not supported)\b", re.I
+    r"^(model not exist|unknown model|invalid model|model \S+ is not supported)\b"
+    r"|provided model identifier|^invocation of model id \S+ with on-demand throughput",
+    re.I,
 )
 MARKUP = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)
 UNSEEN = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
@@ -127,7 +154,7 @@ def from_response(
     have lower-case names."""
     text = body.decode("utf-8", "replace")
     decoded = parsed(text)
-    said = read(decoded, text)
+    said = named(read(decoded, text), headers.get("x-amzn-errortype", "").partition(":")[0])
     return error(
         provider,
         status,
@@ -141,8 +168,9 @@ def from_response(
 
 def from_body(provider: str, body: object, *, name: str = "") -> UpstreamError:
     """The error reported inside an answer whose status was 200. `name` is the event's name."""
-    said = read(body, str(body))
-    by_type = [STATUS_OF_TYPE[code] for code in said.codes if code in STATUS_OF_TYPE]
+    said = named(read(body, str(body)), name)
+    known = STATUS_OF_TYPE | STATUS_OF_AWS
+    by_type = [known[code] for code in said.codes if code in known]
     status = said.status or (by_type[0] if by_type else 500)
     found = error(
         provider,
@@ -182,6 +210,7 @@ def error(
 
 def kind_of(status: int, said: Said, quirks: frozenset[str]) -> type[UpstreamError]:
     codes = frozenset(said.codes)
+    status = next((STATUS_OF_AWS[code] for code in said.codes if code in STATUS_OF_AWS), status)
     if codes & MONEY or status == 402:
         return errors.Exhausted
     if status >= 500:
@@ -196,7 +225,12 @@ def kind_of(status: int, said: Said, quirks: frozenset[str]) -> type[UpstreamErr
         return errors.Locked
     if codes & UNLUCKY:
         return errors.Conflicted
-    plain = {408: errors.Faulted, 409: errors.Conflicted, 429: errors.Throttled}
+    plain = {
+        408: errors.Faulted,
+        409: errors.Conflicted,
+        424: errors.Faulted,
+        429: errors.Throttled,
+    }
     return plain.get(status, errors.Misdirected if status < 400 else errors.Refused)
 
 
@@ -240,6 +274,12 @@ def read(body: object, text: str) -> Said:
     )
 
 
+def named(said: Said, name: str) -> Said:
+    """With the error's name that stands beside the body, if it is one we know."""
+    code = name.lower()
+    return replace(said, codes=(code, *said.codes)) if code in STATUS_OF_AWS else said
+
+
 def message_in(fields: Mapping[str, Any], outer: Mapping[str, Any]) -> str:
     for value in (
         fields.get("message"),
@@ -248,6 +288,7 @@ def message_in(fields: Mapping[str, Any], outer: Mapping[str, Any]) -> str:
         fields.get("title"),
         outer.get("message"),
         outer.get("detail"),
+        outer.get("Message"),
     ):
         if isinstance(value, str) and value.strip():
             return value

@@ -1,17 +1,22 @@
-"""Cuts a streamed body into events: server-sent events and newline-delimited JSON.
+"""Cuts a streamed body into events: server-sent events, newline-delimited JSON, AWS event streams.
 
-Both are incremental and pure: `feed` takes bytes cut anywhere and returns the events they finish,
+All are incremental and pure: `feed` takes bytes cut anywhere and returns the events they finish,
 `close` returns what the end of the body finishes.
 """
 
-from typing import NamedTuple, Protocol
+import json
+import struct
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, NamedTuple, Protocol
 
 LINE_CAP = 1024 * 1024
 BOM = b"\xef\xbb\xbf"
 
 
 class Event(NamedTuple):
-    """One event. `name` is the SSE event field; NDJSON has none."""
+    """One event. `name` is the SSE event field, or the type of an AWS event, with `!` before it
+    where the frame reports an error; NDJSON has none."""
 
     data: str
     name: str = ""
@@ -122,7 +127,51 @@ class NewlineJson:
         return [Event(text) for text in texts if text]
 
 
-FRAMINGS: dict[str, type[ServerSentEvents] | type[NewlineJson]] = {
+class EventStream:
+    """The binary frames of `application/vnd.amazon.eventstream`, read by botocore. Raises Unframed
+    for frames whose lengths or checksums are wrong, and without the library."""
+
+    def __init__(self) -> None:
+        self.buffer: Any = None
+        self.wrong: tuple[type[Exception], ...] = (struct.error,)
+
+    def feed(self, data: bytes) -> list[Event]:
+        buffer: Any = self.buffer or self.open()
+        try:
+            buffer.add_data(data)
+            return [aws_event(frame.headers, frame.payload) for frame in buffer]
+        except self.wrong as error:
+            raise Unframed("a frame of the answer is damaged") from error
+
+    def open(self) -> Any:
+        try:
+            library: Any = import_module("botocore.eventstream")  # an optional extra
+        except ModuleNotFoundError:
+            raise Unframed(
+                "the answer comes in binary frames; pip install 'roundhouse-mcp[bedrock]'"
+            ) from None
+        self.buffer, self.wrong = library.EventStreamBuffer(), (library.ParserError, struct.error)
+        return self.buffer
+
+    def close(self) -> list[Event]:
+        return []
+
+
+def aws_event(headers: Mapping[str, Any], payload: bytes) -> Event:
+    """An error that the service has no type for stands in the headers instead of the payload."""
+    match headers.get(":message-type"):
+        case "exception":
+            name = f"!{headers.get(':exception-type', '')}"
+        case "error":
+            message = {"message": headers.get(":error-message", "")}
+            return Event(json.dumps(message), f"!{headers.get(':error-code', '')}")
+        case _:
+            name = str(headers.get(":event-type", ""))
+    return Event(payload.decode("utf-8", "replace"), name)
+
+
+FRAMINGS: dict[str, type[ServerSentEvents] | type[NewlineJson] | type[EventStream]] = {
     "sse": ServerSentEvents,
     "ndjson": NewlineJson,
+    "eventstream": EventStream,
 }

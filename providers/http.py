@@ -6,7 +6,7 @@ connection at once.
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ import httpx2
 
 from . import errors
 from .answer import Answer, decoded, read_json
+from .aws import Signer, unheard
 from .body import Limits, Reader
 from .catalog import Provider
 from .classify import from_response
@@ -33,13 +34,14 @@ ERROR_BODY_CAP = 64 * 1024
 ERROR_BODY_S = 5.0
 T = TypeVar("T")
 
-for noisy in ("httpx2", "httpcore2"):
+for noisy in ("botocore", "httpx2", "httpcore2"):
     logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 class Http:
     """The way out. Connections are kept between requests; `aclose` or leaving the context closes
-    them. `trusted_hosts` may be reached over plain http and count as this machine."""
+    them. `trusted_hosts` may be reached over plain http and count as this machine. `learned` hears
+    the secrets that are found only when a request is signed."""
 
     def __init__(
         self,
@@ -48,11 +50,13 @@ class Http:
         ca_file: Path | None = None,
         trusted_hosts: tuple[str, ...] = (),
         user_agent: str = "roundhouse",
+        learned: Callable[[Sequence[str]], None] = unheard,
     ) -> None:
         self.proxy = proxy
         self.ca_file = ca_file
         self.trusted = frozenset(host.lower() for host in trusted_hosts)
         self.user_agent = user_agent
+        self.signer = Signer(learned)
         self.mock = MockTransport()
         self.near: Transport | None = None
         self.far: Transport | None = None
@@ -110,7 +114,7 @@ class Http:
                 lambda: wire.decode(body, provider=provider.name),
                 request_id=reader.request_id,
             )
-            return checked(provider.name, call, embedding, reader.request_id)
+            return checked(provider.name, call, reader.counted_in(embedding), reader.request_id)
 
     async def fetch(
         self,
@@ -152,6 +156,8 @@ class Http:
         with anyio.CancelScope() as patience:
             with translated(provider.name, progress):
                 message = self.message(provider, key, question, limits)
+                if key is None and provider.auth == "aws":
+                    await self.signer.sign(provider, message)
                 transport = await self.way(provider, message.url, local_only=local_only)
                 first_by = anyio.current_time() + limits.first_byte_s
                 with anyio.fail_after(connecting_s(limits, transport)):

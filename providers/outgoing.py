@@ -1,6 +1,7 @@
 """What is checked of a request before anything is sent."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from . import errors
 from .catalog import Provider
 
 REQUEST_CAP = 8 * 1024 * 1024
+REGION = re.compile(r"[a-z0-9-]+")
 
 
 def located(provider: Provider) -> None:
@@ -15,12 +17,15 @@ def located(provider: Provider) -> None:
     if not provider.base_url:
         asked = " or ".join(provider.url_env) or "base_url"
         raise errors.Misdirected(provider.name, f"its address is not known; set {asked}")
+    if "{region}" in provider.base_url and not REGION.fullmatch(provider.region or ""):
+        asked = " or ".join(provider.region_env) or "region"
+        raise errors.Misdirected(provider.name, f"its region is not known; set {asked}")
 
 
 def usable(provider: Provider, key: str | None) -> str | None:
     """The key as given. Raises Locked for one that is missing or no header can carry."""
     if key is None:
-        if provider.key_required and provider.auth != "none":
+        if provider.key_required and provider.auth not in ("aws", "none"):
             asked = " or ".join(provider.key_env) or "api_key"
             raise errors.Locked(provider.name, f"it has no key; set {asked}; nothing was sent")
         return None

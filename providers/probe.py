@@ -23,6 +23,7 @@ UNLOAD_S = 60.0
 LOOKS = 50
 LOOK_EVERY_S = 0.1
 METHODS = "supportedGenerationMethods"
+LISTS = ("data", "models", "modelSummaries")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,24 +149,27 @@ def inner(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def names(body: Any, provider: Provider) -> tuple[str, ...]:
     """The models of a list. Raises Garbled for an answer that holds no list."""
-    if not (isinstance(body, list) or {"data", "models"} & set(body or ())):
+    if not (isinstance(body, list) or {*LISTS} & set(body or ())):
         raise Garbled(provider.name, "it answered, but not with a list of models")
-    found = map(listed_name, rows(body, "data", "models"))
+    found = map(listed_name, rows(body, *LISTS))
     return tuple(dict.fromkeys(name for name in found if name))
 
 
 def listed_name(row: Mapping[str, Any]) -> str:
     """Google lists its models by their paths, with what each can do."""
-    name = str(row.get("id") or row.get("name") or "")
+    name = str(row.get("id") or row.get("modelId") or row.get("name") or "")
     return name.removeprefix("models/") if METHODS in row else name
 
 
 async def listed_models(line: Line) -> Inventory:
-    body = await line.get(line.provider.models_path or "/models")
+    row = line.provider
+    if row.models_base is not None:
+        line = replace(line, provider=replace(row, base_url=row.models_base))
+    body = await line.get(row.models_path or "/models")
     found = names(body, line.provider)
     embedding = tuple(
         listed_name(row)
-        for row in rows(body, "data", "models")
+        for row in rows(body, *LISTS)
         if is_for(row, "endpoints", "embed") or is_for(row, METHODS, "embedContent")
     )
     return Inventory(models=found, embedding=embedding)

@@ -106,4 +106,5 @@ def url(provider: Provider, request: Request) -> str:
 def auth_headers(style: Auth, key: str | None) -> dict[str, str]:
     if key is None or style == "none":
         return {}
-    return {"authorization": f"Bearer {key}"} if style == "bearer" else {style: key}
+    bearer = style in ("bearer", "aws")
+    return {"authorization": f"Bearer {key}"} if bearer else {style: key}

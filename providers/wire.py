@@ -20,7 +20,7 @@ WIRES = f"{__package__}.wires"
 
 class ChatWire(Protocol):
     @property
-    def FRAMING(self) -> Literal["sse", "ndjson"]: ...
+    def FRAMING(self) -> Literal["sse", "ndjson", "eventstream"]: ...
 
     def encode(
         self, call: Call, *, model: str, provider: Provider, stream: bool = True

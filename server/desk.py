@@ -106,6 +106,7 @@ class Desk:
             ca_file=network.ca_file,
             trusted_hosts=network.trusted_hosts,
             user_agent=self.user_agent,
+            learned=self.redactor.meet,
         )
 
     @cached_property

@@ -20,7 +20,8 @@ LATEST = ":latest"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """A provider as this user has it. `chosen` are the models the user named; `found` is what a
+    """A provider as this user has it. `signed_with` says where the credentials seem to be that
+    sign requests in place of a key. `chosen` are the models the user named; `found` is what a
     local program answered when it was last asked; None: it was not asked."""
 
     provider: Provider
@@ -34,6 +35,7 @@ class Listed:
     weight: float = 1.0
     allowance: Allowance = UNLIMITED
     problem: str = ""
+    signed_with: str = ""
     found: Probe | None = None
 
     @property
@@ -106,6 +108,13 @@ class Listed:
             return None
         return any(listed.startswith(model) or model.endswith(listed) for listed in seen.models)
 
+    @property
+    def admission(self) -> str:
+        """What it is let in with, in words."""
+        if self.key is not None:
+            return f"key from {self.key.name}"
+        return f"signed with {self.signed_with}" if self.signed_with else "no key needed"
+
     def absent(self) -> tuple[Reason | None, str]:
         """Why it cannot be used now at all, in words that say what would change that."""
         row = self.provider
@@ -115,6 +124,8 @@ class Listed:
             return "disabled", f"has no address; set {' or '.join(row.url_env) or 'base_url'}"
         if self.key is None and row.key_required and row.auth != "none":
             return "key_missing", self.problem or f"has no key; {how_to_key(row)}"
+        if "{region}" in row.base_url and not row.region:
+            return "disabled", f"has no region; set {' or '.join(row.region_env) or 'region'}"
         if self.found is not None and not self.found.reachable:
             return "not_running", f"does not answer; {row.start_hint or self.found.detail}"
         return None, ""

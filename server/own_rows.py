@@ -101,6 +101,8 @@ def over(row: Provider, said: ProviderSettings) -> Provider:
         changes["capabilities"] = frozenset(said.capabilities)
     if said.timeout_s is not None:
         changes["first_byte_timeout_s"] = said.timeout_s
+    if said.base_url is not None:
+        changes["models_base"] = None
     models = with_facts(row.models, said.facts)
     return replace(row, drop=row.drop | {*said.drop}, models=models, **changes)
 

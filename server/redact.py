@@ -15,7 +15,8 @@ SHAPES = re.compile(
       \bsk-[A-Za-z0-9_*-]{8,}            # OpenAI, Anthropic, DeepSeek
     | \b(?:gsk|hf|r8|tgp_v1|xai|pa)[_-][A-Za-z0-9_*-]{16,}
     | \bAIza[A-Za-z0-9_*-]{20,}
-    | \bAKIA[A-Z0-9]{12,}
+    | \bA(?:KI|SI)A[A-Z0-9]{12,}                # AWS, and its tokens that pass
+    | \b(?:IQoJb3Jp|FwoGZXIv|FQoGZXIv|ABSK|bedrock-api-key-)[A-Za-z0-9+/=_*-]{16,}
     | (?i:\bbearer\s+)[A-Za-z0-9._~+/*-]{8,}=*
     | (?i:(?<=[?&]key=)|(?<=[?&]api_key=)|(?<=[?&]api-key=))[^\s&"'<>]{8,}
     """,
@@ -27,11 +28,26 @@ class Redactor:
     """Knows every key in use, in the forms they may be echoed in."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._passing: frozenset[str] = frozenset()
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
-        """Replaces the secrets known so far; the longest forms go first."""
-        found = {form for secret in secrets if telling(secret) for form in forms(secret)}
+        """Replaces the secrets known so far, but for the passing ones."""
+        self._lasting = frozenset(secrets)
+        self.remember()
+
+    def meet(self, secrets: Iterable[str]) -> None:
+        """Adds secrets that are made on the way, like the ones AWS gives out for an hour. May be
+        called from any thread."""
+        new = frozenset(secrets) - self._passing
+        if new:
+            self._passing |= new
+            self.remember()
+
+    def remember(self) -> None:
+        """The longest forms go first."""
+        known = self._lasting | self._passing
+        found = {form for secret in known if telling(secret) for form in forms(secret)}
         self._forms = tuple(sorted(found, key=len, reverse=True))
 
     def __repr__(self) -> str:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from ..providers import catalog, probe
+from ..providers import aws_profile, catalog, probe
 from ..providers.catalog import Provider
 from .allowances import Allowance
 from .errors import ConfigError, NotFound
 from .keys import Key, Keys
-from .listed import Listed
+from .listed import Listed, how_to_key
 from .own_rows import merged
 from .settings import DefaultsSettings, ProviderSettings, Settings
 
@@ -36,6 +36,7 @@ class Registry:
     aliases: Mapping[str, str | tuple[str, ...]] = field(
         default_factory=dict[str, str | tuple[str, ...]]
     )
+    hidden: tuple[str, ...] = ()
     asked_at: float = -FOUND_FOR_S
     asking: anyio.Lock = field(default_factory=anyio.Lock)
 
@@ -44,7 +45,7 @@ class Registry:
         """Raises ConfigError for an address in a variable that is none."""
         names = [*settings.providers, *catalog.shipped_rows()]
         rows = {n: listed(n, settings, keys, environ) for n in dict.fromkeys(names)}
-        return cls(rows, settings.routing.aliases)
+        return cls(rows, settings.routing.aliases, aws_profile.secrets(environ))
 
     def listed(self) -> tuple[Listed, ...]:
         return tuple(self.rows.values())
@@ -67,8 +68,9 @@ class Registry:
         return tuple(name for name, row in self.rows.items() if row.key is not None)
 
     def secrets(self) -> tuple[str, ...]:
-        """Every key in use, for the redactor alone."""
-        return tuple(row.key.value for row in self.rows.values() if row.key is not None)
+        """Every key in use, and every secret that may sign, for the redactor alone."""
+        keys = (row.key.value for row in self.rows.values() if row.key is not None)
+        return (*keys, *self.hidden)
 
     def defaults(self, name: str) -> DefaultsSettings:
         return self.rows[name].defaults
@@ -184,6 +186,12 @@ def listed(name: str, settings: Settings, keys: Keys, environ: Mapping[str, str]
     key = keys.for_provider(provider)
     if key is not None and key.name in provider.bearer_env:
         provider = replace(provider, auth="bearer")
+    signed_with, problem = signing(provider, key, environ)
+    if signed_with:
+        # Credentials that lie there for other work are no order to spend: without a section of its
+        # own in the configuration, the provider answers only when it is named.
+        ambient = name not in settings.providers
+        provider = replace(provider, key_required=False, by_name_only=ambient)
     return Listed(
         provider=provider,
         enabled=said.enabled,
@@ -195,15 +203,32 @@ def listed(name: str, settings: Settings, keys: Keys, environ: Mapping[str, str]
         use_for=said.use_for,
         weight=said.weight,
         allowance=Allowance(rpm=said.rpm, tpm=said.tpm, rpd=said.rpd),
-        problem=keys.problems.get(name, ""),
+        problem=keys.problems.get(name, "") or problem,
+        signed_with=signed_with,
     )
+
+
+def signing(row: Provider, key: Key | None, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Where the AWS credentials seem to be that sign requests in place of a key, and why they
+    cannot."""
+    if row.auth != "aws" or key is not None:
+        return "", ""
+    source = aws_profile.source(environ)
+    if source is None:
+        wanted = f"set {' or '.join((*row.key_env, aws_profile.PROFILE, aws_profile.VARIABLE))}"
+        return "", f"has no key and there are no AWS credentials; {wanted}"
+    if not aws_profile.library_installed():
+        return "", f"cannot sign with {source}; {aws_profile.INSTALL}, or {how_to_key(row)}"
+    return source, ""
 
 
 def addressed(row: Provider, said: ProviderSettings, environ: Mapping[str, str]) -> Provider:
     """The row in the region and at the address its variables name, unless the user's file names
     them."""
     if said.region is None:
-        regions = (environ.get(variable, "").strip() for variable in row.region_env)
+        regions = [environ.get(variable, "").strip() for variable in row.region_env]
+        if row.auth == "aws":
+            regions.append(aws_profile.region(environ) or "")
         row = replace(row, region=next(filter(None, regions), row.region))
     if said.base_url is not None:
         return row

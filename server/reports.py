@@ -185,6 +185,12 @@ async def probe_all(desk: Desk, listed: Sequence[Listed]) -> Mapping[str, probe.
     return found
 
 
+def key_of(row: Listed) -> str:
+    if row.key is not None:
+        return row.key.name
+    return row.signed_with or ("missing" if row.provider.key_required else "none")
+
+
 def health_of(row: Listed, facts: Facts, probed: probe.Probe | None, now: float) -> dict[str, Any]:
     name = row.provider.name
     seen = facts.rows.get(name, {})
@@ -193,7 +199,7 @@ def health_of(row: Listed, facts: Facts, probed: probe.Probe | None, now: float)
     said: dict[str, Any] = {
         "provider": name,
         "enabled": row.enabled,
-        "key": row.key.name if row.key else ("missing" if row.provider.key_required else "none"),
+        "key": key_of(row),
         "circuit": circuit_of(name, facts.circuits, now),
         "calls": attempts,
         "error_rate": round(seen.get("failed", 0) / attempts, 3) if attempts else 0.0,

@@ -21,7 +21,9 @@ from urllib.parse import parse_qs, unquote
 
 import click
 import httpx2
+from botocore.credentials import Credentials  # pyright: ignore[reportMissingTypeStubs]
 
+from roundhouse_mcp.providers.aws import signature
 from roundhouse_mcp.providers.catalog import Model, Provider, shipped
 from roundhouse_mcp.providers.http import Http, Limits
 from roundhouse_mcp.providers.request import Request, request
@@ -32,11 +34,13 @@ EXPLAINED = Path(__file__).with_name("request_differences.toml")
 SHARED = Path(os.environ.get("ROUNDHOUSE_SHARED") or Path(__file__).parents[2] / "shared")
 UNIMPORTANT = (
     "accept",
+    "amz-sdk-",
     "cache-control",
     "connection",
     "content-length",
     "host",
     "user-agent",
+    "x-amz-date",
     "x-fern-",
     "x-goog-api-client",
     "x-stainless-",
@@ -110,6 +114,18 @@ PARTICULAR: dict[str, dict[str, Call | EmbedCall | str]] = {
     "openai_responses": {"stream": PLAIN, "reasoning": replace(EFFORT, messages=(USER,))},
     "openai_bedrock_provider": {"text_mantle_bearer": ASKED},
     # bedrock
+    "bedrock_boto3": {
+        "stream": PLAIN,
+        "bearer_token_text": ASKED,
+        "text_inference_profile_arn": ASKED,
+        "image": replace(IMAGE, max_tokens=64),
+        "json_schema": replace(JSON, messages=(USER,)),
+        "reasoning": replace(EFFORT, messages=(USER,)),
+        "tools": replace(TOOLS, messages=(USER,)),
+        "tool_result": replace(tool_result("t1"), messages=tool_result("t1").messages[1:]),
+        "embed_titan": EmbedCall(texts=("first text",), dimensions=256),
+        "embed_cohere": EMBED,
+    },
     # cohere
     "cohere": {
         "tools": replace(TOOLS, tool_choice=None),
@@ -149,6 +165,7 @@ PARTICULAR: dict[str, dict[str, Call | EmbedCall | str]] = {
     "ollama": {"stream": PLAIN, "tools": replace(TOOLS, tool_choice=None)},
 }
 KEY = "key"
+SIGNED = re.compile(r"(Credential|Signature)=\S+")
 
 
 def azure(scenario: str) -> Provider:
@@ -188,6 +205,11 @@ SURFACES: dict[str, Callable[[str], Provider]] = {
         base_url="https://bedrock-mantle.us-east-1.api.aws/openai/v1",
     ),
     # bedrock
+    "bedrock_boto3": lambda scenario: replace(
+        shipped()["bedrock"],
+        region="us-east-1",
+        auth="bearer" if scenario.startswith("bearer") else "aws",
+    ),
     # cohere
     "cohere": lambda scenario: shipped()["cohere"],
     # google_genai
@@ -213,12 +235,17 @@ def ours(
         wire = chat_wire(row.facts(model).wire or row.wire)
         return wire.encode(intent, model=model, provider=row, stream=stream)
     if isinstance(intent, EmbedCall):
-        return embed_wire(row.embed_wire or "").encode(intent, model=model, provider=row)
+        name = row.facts(model).embed_wire or row.embed_wire or ""
+        return embed_wire(name).encode(intent, model=model, provider=row)
     return request(row, row.models_path or "", None, method="GET")
 
 
 def sent(row: Provider, asked: Request) -> httpx2.Request:
     """The request exactly as it would go out."""
+    if row.auth == "aws":
+        message = Http().message(row, None, asked, Limits())
+        message.headers.update(signature(message, Credentials("id", "secret"), row.region or ""))
+        return message
     key = None if row.local else KEY
     return Http().message(row, key, asked, Limits())
 
@@ -226,13 +253,19 @@ def sent(row: Provider, asked: Request) -> httpx2.Request:
 def headers(items: Mapping[str, str]) -> dict[str, str]:
     """The ones that matter; of a key only its scheme, of a media type only its name."""
     kept = {
-        name.lower(): value.split(";")[0]
+        name.lower(): value.split(";")[0] if name.lower() == "content-type" else value
         for name, value in items.items()
         if not name.lower().startswith(UNIMPORTANT)
     }
     secret = {"api-key": "***", "x-api-key": "***", "x-goog-api-key": "***"}
-    secret["authorization"] = "Bearer ***"
+    signed = kept.get("authorization", "").startswith("AWS4")
+    secret["authorization"] = masked(kept["authorization"]) if signed else "Bearer ***"
     return {name: secret.get(name, value) for name, value in kept.items()}
+
+
+def masked(signed: str) -> str:
+    """Which headers are signed, without whose signature it is."""
+    return SIGNED.sub(r"\1=***", signed.replace(",", ""))
 
 
 def body(decoded: Any) -> Any:
@@ -262,7 +295,7 @@ def walk(want: Any, got: Any, path: str) -> Iterator[tuple[str, str]]:
 
 def compare(want: Mapping[str, Any], got: httpx2.Request) -> Iterator[tuple[str, str]]:
     yield from walk(want["method"], got.method, "method")
-    yield from walk(want["path"], got.url.path, "path")
+    yield from walk(want["path"], got.url.raw_path.decode().partition("?")[0], "path")
     yield from walk(want["query"], parse_qs(got.url.query.decode()), "query")
     yield from walk(headers(want["headers"]), headers(dict(got.headers)), "headers")
     theirs: Any = body(want["body"])
@@ -273,11 +306,11 @@ def compare(want: Mapping[str, Any], got: httpx2.Request) -> Iterator[tuple[str,
     yield from walk(theirs, mine, "body")
 
 
-def model_in(asked: Mapping[str, Any]) -> str:
+def model_of(asked: Mapping[str, Any]) -> str:
     """The model a captured request names, in its body or in its path."""
     said: Any = asked["body"] or {}
-    named = re.search(r"/models?/([^/:]+)", asked["path"])
-    return said.get("model") or (unquote(named[1]) if named else "")
+    named = re.search(r"/model/([^/]+)/|/models/([^/:]+)", asked["path"])
+    return said.get("model") or (unquote(named[1] or named[2]) if named else "")
 
 
 def scenarios(folder: Path) -> Iterator[tuple[str, str, Sequence[Mapping[str, Any]]]]:
@@ -303,7 +336,7 @@ def judge(folder: Path, explained: Mapping[str, Any]) -> Counter[str]:
             continue
         row = SURFACES[surface](scenario)
         stream = WHOLE.search(requests[0]["path"]) is None
-        asked = ours(row, intent, model_in(requests[0]), stream=stream)
+        asked = ours(row, intent, model_of(requests[0]), stream=stream)
         found = dict(compare(requests[0], sent(row, asked)))
         known = reasons.get(name, {})
         unknown = {where: what for where, what in found.items() if not known.pop(where, None)}

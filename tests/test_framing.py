@@ -1,15 +1,18 @@
 """Events out of bytes, however these are cut."""
 
 import gzip
+import sys
 import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wire_cases import event_frame, frame
 
 from roundhouse_mcp.providers.framing import (
     LINE_CAP,
     Event,
+    EventStream,
     NewlineJson,
     ServerSentEvents,
     Unframed,
@@ -116,3 +119,41 @@ def test_gzip_cut_anywhere_unpacks_to_the_same(data: bytes, size: int) -> None:
     ]
 
     assert b"".join(pieces) == data
+
+
+def test_a_frame_that_reports_an_error_is_told_apart_from_an_event() -> None:
+    unforeseen = {
+        ":message-type": "error",
+        ":error-code": "InternalFailure",
+        ":error-message": "went wrong",
+    }
+    body = event_frame('a {"x": 1}') + event_frame("!oddException {}") + frame(unforeseen, b"")
+
+    assert EventStream().feed(body) == [
+        Event('{"x": 1}', "a"),
+        Event("{}", "!oddException"),
+        Event('{"message": "went wrong"}', "!InternalFailure"),
+    ]
+
+
+@pytest.mark.parametrize("at", [1, 6, 9, 20, -2])
+def test_a_damaged_frame_is_no_event(at: int) -> None:
+    body = bytearray(event_frame('a {"x": 1}'))
+    body[at] ^= 1
+
+    with pytest.raises(Unframed, match="a frame of the answer is damaged"):
+        EventStream().feed(bytes(body))
+
+
+def test_half_a_frame_at_the_end_is_no_event() -> None:
+    frames = EventStream()
+
+    assert frames.feed(event_frame("a {}")[:-1]) == []
+    assert frames.close() == []
+
+
+def test_without_the_library_binary_frames_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "botocore.eventstream", None)
+
+    with pytest.raises(Unframed, match="pip install"):
+        EventStream().feed(event_frame("a {}"))

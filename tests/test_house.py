@@ -113,7 +113,16 @@ def test_every_folder_with_code_is_a_package() -> None:
 
 
 def test_the_server_starts_without_the_heavy_libraries() -> None:
-    heavy = ("textual", "rich", "genai_prices", "sqlite_utils", "tomlkit", "openai", "anthropic")
+    heavy = (
+        "textual",
+        "rich",
+        "genai_prices",
+        "sqlite_utils",
+        "tomlkit",
+        "openai",
+        "anthropic",
+        "botocore",
+    )
     program = (
         f"import sys; import {PACKAGE}.server.serve; "
         f"print(sorted(set(sys.modules) & set({heavy!r})))"

@@ -137,9 +137,15 @@ async def test_llama_cpp_alone_has_its_model_loaded_and_as_a_router_says_so(
 
 
 @pytest.mark.parametrize(
-    "body", [[{"id": "a"}], {"data": [{"id": "a"}]}, {"models": [{"name": "a"}]}]
+    "body",
+    [
+        [{"id": "a"}],
+        {"data": [{"id": "a"}]},
+        {"models": [{"name": "a"}]},
+        {"modelSummaries": [{"modelId": "a", "modelName": "A"}]},
+    ],
 )
-async def test_a_cloud_lists_its_models_in_one_of_three_shapes(body: Any) -> None:
+async def test_a_cloud_lists_its_models_in_one_of_four_shapes(body: Any) -> None:
     async with program({"GET /v1/models": (200, body)}) as (cloud, http):
         found = await probe(http, cloud.row("openai", "/v1"), "a-key")
 

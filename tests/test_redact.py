@@ -44,6 +44,9 @@ def test_a_key_in_use_is_taken_out_in_every_form(text: str) -> None:
         "AIzaSyA1234567890abcdefghijklmnopq",
         "authorization: Bearer eyJhbGciOiJIUzI1NiJ9.e30.abc-_",
         "hf_abcdefghijklmnopqrstuvwxyz",
+        "Credential=ASIAABCDEFGHIJKLMNOP/20261101",
+        "x-amz-security-token:IQoJb3JpZ2luX2VjEXAMPLE+TOKEN/0123456789==",
+        "the key bedrock-api-key-YmVkcm9ja0FCQ0RFRg== has expired",
         "https://host/v1/models?alt=sse&key=abcdefgh1234",
     ],
 )
@@ -101,3 +104,14 @@ def test_log_records_and_their_tracebacks_are_redacted() -> None:
 
 def test_the_redactor_itself_does_not_show_what_it_knows() -> None:
     assert CANARY not in repr(REDACTOR)
+
+
+def test_secrets_met_on_the_way_stay_known_when_the_keys_change() -> None:
+    redactor = Redactor(["old/key/0123456789"])
+    redactor.meet(["met/key/0123456789"])
+    redactor.meet(["met/key/0123456789"])
+
+    redactor.learn(["new/key/0123456789"])
+
+    text = redactor.text("old/key/0123456789 new/key/0123456789 met/key/0123456789")
+    assert text == f"old/key/0123456789 {MASK} {MASK}"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from roundhouse_mcp.providers import aws_profile
 from roundhouse_mcp.providers.probe import Probe
 from roundhouse_mcp.server.config import understood
 from roundhouse_mcp.server.errors import ConfigError, NotFound
@@ -270,3 +271,77 @@ def test_a_row_of_ones_own_that_speaks_responses_embeds_as_openai_does() -> None
     own = '[providers.gate]\nwire = "openai_responses"\nbase_url = "https://gate.example/v1"\n'
 
     assert registry(own).rows["gate"].provider.embed_wire == "openai_embeddings"
+
+
+def aws_home(path: Path) -> str:
+    (path / ".aws").mkdir()
+    secret = "aws_access_key_id = AK\naws_secret_access_key = file/secret/0\n"
+    (path / ".aws/credentials").write_text(f"[default]\n{secret}")
+    (path / ".aws/config").write_text("[default]\nregion = eu-west-1\n")
+    return str(path)
+
+
+def test_aws_credentials_take_the_place_of_a_key(tmp_path: Path) -> None:
+    known = registry(HOME=aws_home(tmp_path))
+
+    row = known.named("bedrock")
+    assert (row.absent(), row.key) == ((None, ""), None)
+    assert row.admission == "signed with AWS profile default"
+    assert row.provider.region == "eu-west-1"
+    assert known.secrets() == ("file/secret/0",)
+
+
+def test_aws_credentials_for_other_work_spend_nothing_unless_bedrock_is_named(
+    tmp_path: Path,
+) -> None:
+    home = aws_home(tmp_path)
+    ambient = registry(HOME=home).named("bedrock").provider
+    wanted = registry("[providers.bedrock]\n", HOME=home).named("bedrock").provider
+    keyed = registry(HOME=home, AWS_BEARER_TOKEN_BEDROCK="bedrock-key-1").named("bedrock").provider
+
+    assert (ambient.by_name_only, wanted.by_name_only, keyed.by_name_only) == (True, False, False)
+
+
+def test_a_bedrock_key_goes_before_aws_credentials(tmp_path: Path) -> None:
+    home = aws_home(tmp_path)
+    row = registry(HOME=home, AWS_BEARER_TOKEN_BEDROCK="bedrock-key-1").named("bedrock")
+
+    assert row.admission == "key from AWS_BEARER_TOKEN_BEDROCK"
+    assert row.absent() == (None, "")
+
+
+def test_the_region_is_read_where_aws_tools_read_it(tmp_path: Path) -> None:
+    home = aws_home(tmp_path)
+
+    def region(text: str = "", **environ: str) -> str | None:
+        return registry(text, HOME=home, **environ).named("bedrock").provider.region
+
+    assert region(AWS_DEFAULT_REGION="us-west-2") == "us-west-2"
+    assert region(AWS_DEFAULT_REGION="us-west-2", AWS_REGION="us-east-1") == "us-east-1"
+    assert region('[providers.bedrock]\nregion = "sa-east-1"', AWS_REGION="x") == "sa-east-1"
+
+
+def test_what_bedrock_misses_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = registry().named("bedrock")
+    placeless = registry(AWS_BEARER_TOKEN_BEDROCK="bedrock-key-1").named("bedrock")
+    monkeypatch.setattr(aws_profile, "library_installed", lambda: False)
+    unable = registry(AWS_ACCESS_KEY_ID="AK").named("bedrock")
+
+    assert bare.absent() == (
+        "key_missing",
+        "has no key and there are no AWS credentials; "
+        "set AWS_BEARER_TOKEN_BEDROCK or AWS_PROFILE or AWS_ACCESS_KEY_ID",
+    )
+    assert placeless.absent() == (
+        "disabled",
+        "has no region; set AWS_REGION or AWS_DEFAULT_REGION",
+    )
+    assert unable.absent()[0] == "key_missing"
+    assert "pip install 'roundhouse-mcp[bedrock]'" in unable.absent()[1]
+
+
+def test_models_are_not_listed_elsewhere_once_the_address_is_the_users() -> None:
+    text = '[providers.bedrock]\nbase_url = "https://gate.example"'
+
+    assert registry(text).named("bedrock").provider.models_base is None
+    assert registry().named("bedrock").provider.models_base is not None

@@ -105,7 +105,7 @@ def verdict(row: Listed, probed: Probe | None) -> tuple[bool, str]:
     if reason is not None:
         return False, detail
     seen = probed or row.found
-    key = f"key from {row.key.name}" if row.key else "no key needed"
+    key = row.admission
     if seen is None:
         return True, f"{key}; not asked (roundhouse doctor --probe asks, free of charge)"
     if not seen.reachable:

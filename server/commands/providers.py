@@ -47,7 +47,12 @@ async def ask_local(bench: Workbench) -> None:
 
 def network(bench: Workbench) -> Http:
     said = bench.loaded.settings.network
-    return Http(proxy=said.proxy, ca_file=said.ca_file, trusted_hosts=said.trusted_hosts)
+    return Http(
+        proxy=said.proxy,
+        ca_file=said.ca_file,
+        trusted_hosts=said.trusted_hosts,
+        learned=bench.redactor.meet,
+    )
 
 
 def line(row: Listed) -> str:
@@ -56,7 +61,7 @@ def line(row: Listed) -> str:
     name = f"{row.provider.name:<14}"
     if reason:
         return f"{mark}  {name} {detail}"
-    key = f"key from {row.key.name}" if row.key else "no key needed"
+    key = row.admission
     models = ", ".join(row.models[:4]) + (" …" if len(row.models) > 4 else "")
     return f"{mark}  {name} {key}; {models or 'no model known'}"
 
