@@ -46,9 +46,12 @@ class Unloaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    models: tuple[str, ...]
+    """`listed`: false where the service lists no models, and only took the key."""
+
+    models: tuple[str, ...] = ()
     loaded: tuple[str, ...] = ()
     embedding: tuple[str, ...] = ()
+    listed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +91,11 @@ async def probe(
         return failed(error, key, ms(started))
     return Probe(
         reachable=True,
-        key_accepted=True if key else None,
+        key_accepted=True if key and not provider.models_public else None,
         models=found.models,
         loaded=found.loaded,
         embedding=found.embedding,
-        detail=f"{len(found.models)} models",
+        detail=f"{len(found.models)} models" if found.listed else "it has no list of models",
         latency_ms=ms(started),
     )
 
@@ -137,6 +140,9 @@ def names(body: Any, provider: Provider) -> tuple[str, ...]:
 
 
 async def listed_models(line: Line) -> Inventory:
+    if line.provider.key_path and not line.provider.models_path:
+        await line.get(line.provider.key_path)
+        return Inventory(listed=False)
     body = await line.get(line.provider.models_path or "/models")
     return Inventory(models=names(body, line.provider))
 
