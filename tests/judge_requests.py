@@ -9,6 +9,7 @@ is no longer needed is a failure, too. Exits with 1 when anything is unexplained
 
 import json
 import os
+import re
 import sys
 import tomllib
 from collections import Counter
@@ -36,8 +37,10 @@ UNIMPORTANT = (
     "content-length",
     "host",
     "user-agent",
+    "x-amzn-trace-id",
     "x-stainless-",
 )
+MODEL_IN_PATH = re.compile(r"/models/([^/]+/[^/]+)/")
 UNCOMPARED = ("stream", "stream_options")
 
 SYSTEM = Message(role="system", text="You are terse.")
@@ -95,7 +98,24 @@ PARTICULAR: dict[str, dict[str, Call | EmbedCall | str]] = {
     # cohere
     # google_genai
     # huggingface
+    "huggingface_base_url": {
+        "text": replace(STREAM, stop=("END",)),
+        "embed": replace(EMBED, texts=("first text",)),
+    },
+    "huggingface_router": {
+        "embed_hf_inference": replace(EMBED, texts=("first text",)),
+        "text_provider_auto": PLAIN,
+        "text_provider_groq": PLAIN,
+        "text_provider_hf-inference": PLAIN,
+        "text_provider_novita": PLAIN,
+    },
     # replicate
+    "replicate": {
+        "text": STREAM,
+        "text_versioned": ASKED,
+        "stream": ASKED,
+        "predictions_create_poll": ASKED,
+    },
     # voyage
     "azure_openai_classic": {"entra_token_text": PLAIN},
     "azure_openai_v1": {"text": PLAIN},
@@ -127,7 +147,14 @@ SURFACES: dict[str, Callable[[str], Provider]] = {
     # cohere
     # google_genai
     # huggingface
+    "huggingface_base_url": lambda scenario: replace(
+        shipped()["huggingface"], embed_path="/embed-endpoint"
+    ),
+    "huggingface_router": lambda scenario: replace(
+        shipped()["huggingface"], base_url="https://example.test/router"
+    ),
     # replicate
+    "replicate": lambda scenario: shipped()["replicate"],
     # voyage
     "azure_openai_classic": lambda scenario: azure(
         auth="bearer" if scenario.startswith("entra") else "api-key"
@@ -214,6 +241,13 @@ def scenarios(folder: Path) -> Iterator[tuple[str, str, Sequence[Mapping[str, An
             yield surface, file.stem, requests
 
 
+def model_of(want: Mapping[str, Any]) -> str:
+    """The model a request names, in its body or in its path."""
+    fields: Mapping[str, Any] = want["body"] or {}
+    in_path = MODEL_IN_PATH.search(want["path"])
+    return fields.get("model") or fields.get("version") or (in_path[1] if in_path else "")
+
+
 def judge(folder: Path, explained: Mapping[str, Any]) -> Counter[str]:
     tally = Counter[str]()
     left_out = dict(explained["skipped"])
@@ -229,7 +263,7 @@ def judge(folder: Path, explained: Mapping[str, Any]) -> Counter[str]:
             click.echo(f"UNEXPLAINED {name}: no intent here says what it is")
             continue
         row = SURFACES[surface](scenario)
-        model: str = requests[0]["body"]["model"] if requests[0]["body"] else ""
+        model = model_of(requests[0])
         found = dict(compare(requests[0], sent(row, ours(row, intent, model))))
         known = reasons.get(name, {})
         unknown = {where: what for where, what in found.items() if not known.pop(where, None)}
