@@ -20,7 +20,7 @@ def decode(body: Any, *, provider: str) -> Embedding:
     """One vector per text; a single text may get its vector bare. Refuses vectors for every token,
     which some models give: there is nothing to compare texts by. What was used is never said."""
     if not isinstance(body, list):
-        raise from_body(provider, body)
+        raise from_body(provider, {"error": body["error"]})
     given = cast("list[Any]", body)
     vectors = given if not given or isinstance(given[0], list) else [given]
     if any(isinstance(each, list) for vector in vectors for each in vector[:1]):

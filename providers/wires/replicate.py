@@ -12,7 +12,7 @@ from ..catalog import Model, Provider
 from ..classify import LONG_WORDS, from_body
 from ..errors import Interrupted, Refused, UpstreamError
 from ..framing import Event
-from ..json_text import parsed
+from ..json_text import loads, parsed
 from ..request import Request, effort_word, output_cap, request
 from ..types import Call, Chunk, Image, Message, Usage
 from ..wire import Job
@@ -40,11 +40,12 @@ def encode(call: Call, *, model: str, provider: Provider, stream: bool = True) -
     body: dict[str, Any] = {"input": inputs(call, facts, provider)}
     if stream:
         body["stream"] = True
+    if model in provider.deployments:
+        return request(provider, DEPLOYMENT, body, model=model)
     name, _, version = model.rpartition(":")
     if name or "/" not in version:
         return request(provider, PREDICTIONS, body | {"version": version}, model=model)
-    path = DEPLOYMENT if model in provider.deployments else provider.path or MODEL
-    return request(provider, path, body, model=model)
+    return request(provider, provider.path or MODEL, body, model=model)
 
 
 def inputs(call: Call, facts: Model, provider: Provider) -> dict[str, Any]:
@@ -168,7 +169,7 @@ def decode_event(event: Event, *, provider: str) -> Chunk | None:
         raise failed(provider, said if isinstance(said, dict) else event.data)
     if event.name != "done":
         return None
-    ending: Any = parsed(event.data) or {}
+    ending: Any = loads(event.data)
     reason = ending.get("reason") or ""
     if reason == "error":
         raise failed(provider, FAILED)
