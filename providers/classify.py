@@ -64,7 +64,9 @@ LONG_WORDS = re.compile(
     r"|Request too large",
     re.I,
 )
-MODEL_WORDS = re.compile(r"^(model not exist|unknown model|invalid model)\b", re.I)
+MODEL_WORDS = re.compile(
+    r"^(model not exist|unknown model|invalid model|the specified version does not exist)\b", re.I
+)
 MARKUP = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)
 UNSEEN = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
 
