@@ -7,7 +7,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, Self
 
@@ -56,6 +56,22 @@ class Line:
     async def look(self, job: Job) -> Any:
         soon = min(LOOK_S, self.limits.first_byte_s)
         return await self.ask(job.look, replace(self.limits, first_byte_s=soon, idle_s=soon))
+
+    async def hear(self, job: Job, stack: AsyncExitStack) -> Answer | None:
+        """The stream of the work, open as long as `stack`; None where there is none to be had,
+        and the work can only be looked at. Raises Misdirected for one that is not the service's."""
+        if job.hear is None:
+            return None
+        idle_s = max(self.limits.idle_s, self.limits.first_byte_s)
+        stream = self.send(job.hear, replace(self.limits, idle_s=idle_s))
+        try:
+            reader = await stack.enter_async_context(stream)
+        except errors.UpstreamError as error:
+            if isinstance(error, errors.Misdirected) and error.status is None:
+                raise
+            logger.info("a job could not be heard: %s", error.kind)
+            return None
+        return Answer(self.provider, self.wire, reader)
 
     async def stop(self, job: Job) -> None:
         """Asks for the end of the work. Nobody is left to be told when that fails."""
@@ -115,6 +131,9 @@ class JobAnswer:
         except StopAsyncIteration:
             await self.settle(heard)
             return
+        except (errors.Faulted, errors.Refused):
+            self.over = True
+            raise
         # Only now does a silence mean that the answer stalls: before, the model may be loading.
         heard.reader.limits = self.line.limits
         self.over = self.over or chunk.done
@@ -122,18 +141,20 @@ class JobAnswer:
 
     async def settle(self, heard: Answer) -> None:
         """The last look, for what the stream does not say: what was used. The text is whole, so
-        that a look may fail."""
+        nothing but the work's own failure can spoil it now."""
         heard.reader.patience.deadline = math.inf
         self.ended = True
         for turn in range(LAST_LOOKS):
             await anyio.sleep(turn * self.pause_s)
             try:
                 body = await self.line.look(self.job)
-            except PASSING as error:
+                over = self.line.job(body).over
+            except errors.UpstreamError as error:
                 logger.info("a job's usage could not be read: %s", error.kind)
                 return
-            if self.line.job(body).over:
-                self.ready.append(replace(self.line.chunk(body, self.job), text=""))
+            if over:
+                with suppress(errors.Garbled):
+                    self.ready.append(replace(self.line.chunk(body, self.job), text=""))
                 return
 
     async def look(self) -> None:
@@ -189,15 +210,10 @@ async def answered(
     job = line.job(body)
     answer: JobAnswer | None = None
     try:
-        if job.hear is None or job.over:
-            answer = JobAnswer(line, job, body, status=status)
+        async with AsyncExitStack() as stack:
+            heard = None if job.over else await line.hear(job, stack)
+            answer = JobAnswer(line, job, body, status=status, heard=heard)
             yield answer
-        else:
-            patient = replace(limits, idle_s=max(limits.idle_s, limits.first_byte_s))
-            async with send(job.hear, patient) as reader:
-                heard = Answer(provider, wire, reader)
-                answer = JobAnswer(line, job, body, status=status, heard=heard)
-                yield answer
     except errors.UpstreamError as error:
         error.request_id = error.request_id or job.id
         if error.billing == "none":

@@ -1,6 +1,7 @@
 """What is checked of a request before anything is sent."""
 
 import json
+import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 from . import errors
 from .catalog import Provider
 
+HOST = re.compile(r"[a-z0-9.-]+")
 REQUEST_CAP = 8 * 1024 * 1024
 
 
@@ -71,4 +73,5 @@ def followed(provider: Provider, address: str) -> str:
 
 
 def serves(provider: Provider, host: str) -> bool:
-    return any(fnmatchcase(host, pattern) for pattern in provider.hosts)
+    plain = HOST.fullmatch(host) is not None
+    return plain and any(fnmatchcase(host, pattern) for pattern in provider.hosts)

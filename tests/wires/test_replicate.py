@@ -176,6 +176,7 @@ def test_an_address_of_the_services_own_is_followed(base_url: str, address: str)
         (BASE, "https://me@stream.replicate.com/x"),
         (BASE, "https://stream.replicate.com:no/x"),
         (BASE, "https://evil.example\\@stream.replicate.com/x"),
+        (BASE, "https://evil.example%2f.replicate.com/x"),
         (BASE, "file:///etc/passwd"),
         (BASE, "/v1/streams/x"),
         (BASE, ""),
@@ -299,13 +300,30 @@ async def test_the_last_look_waits_for_the_counts() -> None:
     assert (error, found.text, found.usage) == (None, "Good day", Usage(input=3, output=2))
 
 
-async def test_a_whole_answer_whose_counts_cannot_be_read_has_unknown_usage() -> None:
-    broken = answer("{}", status=503)
-
-    found, error, server = await heard(Service(stream=streamed(*SAYS, *ENDS), looks=[broken]))
+@pytest.mark.parametrize(
+    "look",
+    [
+        answer("{}", status=503),
+        answer("{}", status=404),
+        answer("no JSON"),
+        answer("{}"),
+        whole(prediction("succeeded", {"text": "Good day"}, metrics=COUNTED)),
+    ],
+)
+async def test_a_whole_answer_whose_counts_cannot_be_read_has_unknown_usage(look: Script) -> None:
+    found, error, server = await heard(Service(stream=streamed(*SAYS, *ENDS), looks=[look]))
 
     assert (error, found.text, found.usage, found.complete) == (None, "Good day", None, True)
     assert STOP not in paths(server)
+
+
+async def test_a_stream_that_ends_well_of_work_that_failed_is_a_failure() -> None:
+    look = whole(prediction("failed", error="no memory"))
+
+    _, error, _ = await heard(Service(stream=streamed(*SAYS, *ENDS), looks=[look]))
+
+    assert error is not None
+    assert (error.kind, error.detail) == ("faulted", "no memory")
 
 
 async def test_without_a_stream_the_answer_is_looked_at_until_it_is_over() -> None:
@@ -362,6 +380,25 @@ async def test_a_stream_that_breaks_is_interrupted_and_the_work_is_stopped() -> 
     assert error is not None
     assert (error.kind, found.text, found.complete) == ("interrupted", "Good day", False)
     assert paths(server) == [CREATE, STREAM, STOP]
+
+
+@pytest.mark.parametrize("status", [404, 410, 500])
+async def test_work_that_cannot_be_heard_is_looked_at(status: int) -> None:
+    done = whole(prediction("succeeded", "Good day"))
+    gone = answer('{"detail": "no such stream"}', status=status)
+
+    found, error, server = await heard(Service(stream=gone, looks=[done]))
+
+    assert (error, found.text) == (None, "Good day")
+    assert paths(server) == [CREATE, STREAM, LOOK]
+
+
+async def test_work_that_failed_by_its_own_word_is_not_stopped() -> None:
+    _, error, server = await heard(Service(stream=streamed("event: error", "data: no memory", "")))
+
+    assert error is not None
+    assert (error.kind, error.detail, error.billing) == ("faulted", "no memory", "observed")
+    assert paths(server) == [CREATE, STREAM]
 
 
 async def test_a_stream_elsewhere_gets_no_request_and_the_work_is_stopped() -> None:
