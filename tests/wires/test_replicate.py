@@ -3,10 +3,12 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from seats import seated, served
 from upstream import Request, Script, Send, Upstream, answer, head, silence, upstream
 
 from roundhouse_mcp.providers.assemble import Assembler
@@ -520,3 +522,21 @@ async def test_work_that_cannot_be_stopped_changes_nothing_of_the_error() -> Non
     assert error is not None
     assert error.status == 502
     assert paths(server)[-1] == STOP
+
+
+async def test_a_call_through_the_server_is_counted_priced_and_named(tmp_path: Path) -> None:
+    done = whole(prediction("succeeded", ["Good", " day"], metrics=COUNTED))
+    service = Service(stream=streamed(*SAYS, *ENDS), looks=[done])
+
+    async with upstream(service, gets=True) as server:
+        config = served("mine", row(server).base_url, models=SOME_MODEL).replace(
+            "openai_chat", "replicate"
+        )
+        async with seated(tmp_path, config) as seat:
+            said = await seat.said("complete", prompt="Hi", max_tokens=16)
+            attempts = seat.rows("select * from attempts")
+
+    assert said["text"] == "Good day"
+    assert [a["provider_request_id"] for a in attempts] == ["p1"]
+    assert [a["http_status"] for a in attempts] == [201]
+    assert (attempts[0]["input_tokens"], attempts[0]["output_tokens"]) == (3, 2)
