@@ -109,11 +109,13 @@ def job(body: Any, *, provider: Provider) -> Job:
     """How a prediction goes on. It is looked at and stopped at the row's own address, whatever
     addresses it names."""
     known_as: str = body["id"]
-    if not known_as.isalnum():
+    if not (known_as.isascii() and known_as.isalnum()):
         raise ValueError("the prediction's id is none")
     path = f"{PREDICTIONS}/{known_as}"
     urls: Any = body.get("urls") or {}
     address: Any = urls.get("stream")
+    if not isinstance(address, str | None):
+        raise TypeError("the stream's address is no text")
     return Job(
         id=known_as,
         look=request(provider, path, None, method="GET"),

@@ -445,7 +445,17 @@ async def test_output_that_is_no_text_is_garbled(output: Any) -> None:
     assert error.kind == "garbled"
 
 
-@pytest.mark.parametrize("body", [{}, {"id": "../account", "status": "starting"}, {"id": "p1"}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"id": "p1"},
+        {"id": "../account", "status": "starting"},
+        {"id": 7, "status": "starting"},
+        {"id": "p1", "status": "starting", "urls": {"stream": 7}},
+        {"id": "p1", "status": "starting", "urls": "none"},
+    ],
+)
 async def test_a_creation_that_creates_nothing_is_garbled(body: dict[str, Any]) -> None:
     async def script(request: Request, send: Send) -> None:
         await answer(json.dumps(body), status=201)(request, send)
