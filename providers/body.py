@@ -28,12 +28,14 @@ INPUT_TOKENS = "x-amzn-bedrock-input-token-count"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How long to wait and how much to take, of one request."""
+    """How long to wait and how much to take, of one request. `look_every_s` is the first pause
+    between two looks at an answer that is made elsewhere."""
 
     first_byte_s: float = 60.0
     connect_s: float = 5.0
     write_s: float = 30.0
     idle_s: float = 30.0
+    look_every_s: float = 0.5
     max_response_bytes: int = 32 * 1024 * 1024
 
 

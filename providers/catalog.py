@@ -22,6 +22,8 @@ class Model:
     `drop` names request fields these models reject; `efforts` the words they take for it, lowest
     first, where that is not all of ours; `thinking` is how to ask for it where a wire knows several
     ways; `sampling_version` is the API version under which they still take a temperature.
+    `system_field` and `image_field` are the names of inputs that differ from model to model; a
+    name ending in `[]` takes a list.
     """
 
     pattern: str
@@ -36,6 +38,8 @@ class Model:
     dimensions: tuple[int, ...] = ()
     quality: int | None = None
     max_tokens_field: str | None = None
+    system_field: str | None = None
+    image_field: str | None = None
     wire: str | None = None
     embed_wire: str | None = None
     embed_batch: int | None = None
@@ -53,13 +57,18 @@ class Provider:
     `drop` names request fields the service rejects; `retention` is the sourced fact behind
     `privacy = "no_retention"`.
     `{api_version}`, `{organization}` and `{deployment}` in `path`, `headers` and `query` stand for
-    those fields; a header or query item whose field is unset is not sent. `{region}` in `base_url`
-    stands for the region. `auth = "aws"` is a bearer key where there is one, else a signature made
-    with the user's AWS credentials. `models_base` is the address that `models_path` belongs to,
-    where it is not that of the models themselves. `path` is the path of `wire`, `responses_path`
-    that of openai_responses where a model's row names that wire. `effort_fields` are body fields
-    that go along with `effort`; `embed_batch` texts and `embed_tokens` tokens are the most one
-    embedding request takes."""
+    those fields, `{model}` in a path for the model's own name; a header or query item whose field
+    is unset is not sent. `{region}` in `base_url` stands for the region. `auth = "aws"` is a bearer
+    key where there is one, else a signature made with the user's AWS credentials.
+
+    `path` is the path of `wire`, `responses_path` that of openai_responses where a model's row
+    names that wire. `models_path` lists the models, at `models_base` where that is not the address
+    of the models themselves; with `models_public` anybody may ask, so that a list proves no key.
+    `key_path` proves one where the service has no list. `hosts` are patterns of the service's own
+    hosts: an address in one of its answers is followed, with the key, only to these.
+
+    `effort_fields` are body fields that go along with `effort`; `embed_batch` texts and
+    `embed_tokens` tokens are the most one embedding request takes."""
 
     name: str
     base_url: str
@@ -80,6 +89,9 @@ class Provider:
     embed_path: str | None = None
     models_path: str | None = None
     models_base: str | None = None
+    models_public: bool = False
+    key_path: str | None = None
+    hosts: tuple[str, ...] = ()
     query: Mapping[str, str] = field(default_factory=dict[str, str])
     capabilities: frozenset[str] = frozenset()
     default: str | None = None
@@ -142,7 +154,7 @@ def provider(name: str, row: Mapping[str, Any]) -> Provider:
     """A row as read from TOML. Raises TypeError for a field no row has."""
     given = dict(row)
     models = tuple(model(pattern, facts) for pattern, facts in given.pop("models", {}).items())
-    for key in ("key_env", "url_env", "region_env", "bearer_env"):
+    for key in ("key_env", "url_env", "region_env", "bearer_env", "hosts"):
         value = given.get(key, ())
         given[key] = (value,) if isinstance(value, str) else tuple(value)
     for key in ("capabilities", "drop", "quirks"):

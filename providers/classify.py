@@ -122,7 +122,8 @@ LONG_WORDS = re.compile(
     re.I,
 )
 MODEL_WORDS = re.compile(
-    r"^(model not exist|unknown model|invalid model|model \S+ is not supported)\b"
+    r"^(model not exist|unknown model|invalid model|model \S+ is not supported"
+    r"|the specified version does not exist)\b"
     r"|provided model identifier|^invocation of model id \S+ with on-demand throughput",
     re.I,
 )

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -22,13 +23,14 @@ from .aws import Signer, unheard
 from .body import Limits, Reader
 from .catalog import Provider
 from .classify import from_response
+from .jobs import JobAnswer, answered
 from .mock import MockTransport
-from .outgoing import encoded, located, usable
+from .outgoing import encoded, followed, located, usable
 from .request import Request, auth_headers, request, url
 from .translate import Progress, late, translated
 from .transport import Transport, anywhere, ip_address, is_loopback, on_this_machine, tls
 from .types import Call, EmbedCall, Embedding
-from .wire import chat_wire, embed_wire
+from .wire import JobWire, chat_wire, embed_wire
 
 ERROR_BODY_CAP = 64 * 1024
 ERROR_BODY_S = 5.0
@@ -84,13 +86,18 @@ class Http:
         model: str,
         limits: Limits,
         local_only: bool = False,
-    ) -> AsyncGenerator[Answer]:
+    ) -> AsyncGenerator[Answer | JobAnswer]:
         """One chat request; the answer's chunks as they come. The waiting time of `limits` runs
         between chunks, too: do nothing slow there."""
         name = provider.facts(model).wire or provider.wire or ""
         wire = known(provider, chat_wire, name)
         question = wire.encode(call, model=model, provider=provider, stream=True)
-        async with self.sent(provider, key, question, limits, local_only=local_only) as reader:
+        send = partial(self.sent, provider, key, local_only=local_only)
+        if isinstance(wire, JobWire):
+            async with answered(provider, wire, question, limits, send) as answer:
+                yield answer
+            return
+        async with send(question, limits) as reader:
             yield Answer(provider, wire, reader)
 
     async def embed(
@@ -183,6 +190,8 @@ class Http:
         self, provider: Provider, key: str | None, question: Request, limits: Limits
     ) -> httpx2.Request:
         """The request as it goes out. Raises when it must not."""
+        if question.address is not None:
+            followed(provider, question.address)
         headers = {
             "accept": "application/json, text/event-stream",
             "accept-encoding": "gzip",

@@ -3,11 +3,14 @@
 import json
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Any
+from urllib.parse import urlsplit
 
 from . import errors
 from .catalog import Provider
 
+HOST = re.compile(r"[a-z0-9.-]+")
 REQUEST_CAP = 8 * 1024 * 1024
 REGION = re.compile(r"[a-z0-9-]+")
 
@@ -49,3 +52,30 @@ def encoded(provider: str, body: Mapping[str, Any]) -> bytes:
             provider, f"the request has {size:.1f} MiB; the most is 8 MiB; nothing was sent"
         )
     return content
+
+
+def followed(provider: Provider, address: str) -> str:
+    """An address from one of the service's answers. Raises Misdirected unless it is at the row's
+    own address, or at another host of the service that the row itself is at: it gets the key."""
+    try:
+        there, own = urlsplit(address), urlsplit(provider.base_url)
+        if (there.scheme, there.netloc) == (own.scheme, own.netloc):
+            return address
+        plain = there.port in (None, 443) and there.username is None
+    except ValueError:
+        raise errors.Misdirected(
+            provider.name, "its answer names an address that is none; nothing was sent there"
+        ) from None
+    ours = serves(provider, own.hostname or "") and serves(provider, there.hostname or "")
+    if not (ours and plain and there.scheme == "https"):
+        raise errors.Misdirected(
+            provider.name,
+            f"its answer sends us to {(there.hostname or 'no host')[:100]}, which is not known to "
+            "be the service's own; nothing was sent there",
+        )
+    return address
+
+
+def serves(provider: Provider, host: str) -> bool:
+    plain = HOST.fullmatch(host) is not None
+    return plain and any(fnmatchcase(host, pattern) for pattern in provider.hosts)

@@ -20,6 +20,7 @@ from .types import Usage
 MILLION = 1_000_000
 NANO = 1_000_000_000
 PRICE_SPAN_S = 1800
+SUFFIX = "{suffix}"  # what follows the colon in a model's name
 CLOUD_SUFFIXES = ("-cloud", ":cloud")
 
 
@@ -99,6 +100,9 @@ def rates(
         return FREE
     moment = int((time.time() if now is None else now) // PRICE_SPAN_S)
     service = provider.price_provider or provider.name
+    if SUFFIX in service:
+        model, _, suffix = model.partition(":")
+        service = service.replace(SUFFIX, suffix)
     return table_rates(service, provider.base_url, model, multiplier, moment)
 
 

@@ -48,9 +48,12 @@ class Unloaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    models: tuple[str, ...]
+    """`listed`: false where the service lists no models, and only took the key."""
+
+    models: tuple[str, ...] = ()
     loaded: tuple[str, ...] = ()
     embedding: tuple[str, ...] = ()
+    listed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ async def probe(
     """Never raises an UpstreamError: what went wrong is in `detail`."""
     line = Line(http, provider, key, timeout_s)
     started = time.monotonic()
-    if provider.models_path is None and provider.engine is None:
+    if not (provider.models_path or provider.key_path or provider.engine):
         return await reached(line, started)
     try:
         found = await INVENTORIES.get(provider.engine or "", listed_models)(line)
@@ -92,11 +95,11 @@ async def probe(
         return failed(error, key, ms(started))
     return Probe(
         reachable=True,
-        key_accepted=True if key else None,
+        key_accepted=True if key and not provider.models_public else None,
         models=found.models,
         loaded=found.loaded,
         embedding=found.embedding,
-        detail=f"{len(found.models)} models",
+        detail=f"{len(found.models)} models" if found.listed else "it has no list of models",
         latency_ms=ms(started),
     )
 
@@ -165,6 +168,9 @@ async def listed_models(line: Line) -> Inventory:
     row = line.provider
     if row.models_base is not None:
         line = replace(line, provider=replace(row, base_url=row.models_base))
+    if row.key_path and not row.models_path:
+        await line.get(row.key_path)
+        return Inventory(listed=False)
     body = await line.get(row.models_path or "/models")
     found = names(body, line.provider)
     embedding = tuple(

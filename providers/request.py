@@ -7,17 +7,20 @@ from typing import Any, get_args
 from urllib.parse import quote, urlencode
 
 from .catalog import Auth, Model, Provider
+from .errors import Misdirected
 from .types import Call, Effort
 
 EFFORTS: tuple[str, ...] = get_args(Effort)
 SHARED_STARTS = frozenset({"/api", "/openai", "/v1", "/v2"})
 FIELD = re.compile(r"\{(\w+)\}")
+IN_PATH = re.compile(r"[\w.-]+(/[\w.-]+)*", re.A)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """`path` is relative to the row's base_url; `auth` overrides the row's where a request needs
-    another style."""
+    another style. `address` is a whole address from one of the service's answers, in place of
+    both."""
 
     method: str = "POST"
     path: str
@@ -25,11 +28,25 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     query: Mapping[str, str] = field(default_factory=dict[str, str])
     auth: Auth | None = None
+    address: str | None = None
 
 
 def name_on_wire(provider: Provider, model: str) -> str:
     """The name the service knows the model by: its deployment where it has one."""
     return provider.deployments.get(model, model)
+
+
+def in_path(provider: Provider, model: str) -> str:
+    """The model's name as it stands in a path. Raises Misdirected for a name that is none there,
+    or would lead to another path."""
+    name = name_on_wire(provider, model)
+    if not IN_PATH.fullmatch(name) or {".", ".."} & set(name.split("/")):
+        raise Misdirected(
+            provider.name,
+            "there are no models of such a name; nothing was sent",
+            model_specific=True,
+        )
+    return name
 
 
 def output_cap(call: Call, facts: Model) -> int:
@@ -66,6 +83,7 @@ def request(
         "api_version": provider.api_version,
         "organization": provider.organization,
         "deployment": quote(name_on_wire(provider, model), safe=""),
+        "model": in_path(provider, model) if "{model}" in path else None,
     }
     dropped = provider.drop.union(provider.facts(model).drop)
     return Request(
@@ -92,6 +110,8 @@ def filled(items: Mapping[str, str], known: Mapping[str, str | None]) -> dict[st
 def url(provider: Provider, request: Request) -> str:
     """The row's address with the request's path and query; the row's own query stays. Many write
     the address with the part that every path of the wire begins with: it is not doubled."""
+    if request.address is not None:
+        return request.address
     address = provider.base_url.replace("{region}", provider.region or "")
     base, _, own_query = address.partition("?")
     base = base.rstrip("/")

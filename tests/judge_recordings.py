@@ -25,13 +25,16 @@ import click
 from replay import served
 
 from roundhouse_mcp.providers import errors
+from roundhouse_mcp.providers.answer import Answer, decoded, read_json
 from roundhouse_mcp.providers.assemble import Assembler
 from roundhouse_mcp.providers.catalog import Provider, shipped
 from roundhouse_mcp.providers.classify import WAITABLE, cleaned
 from roundhouse_mcp.providers.errors import UpstreamError
 from roundhouse_mcp.providers.http import Http, Limits
+from roundhouse_mcp.providers.request import Request
 from roundhouse_mcp.providers.types import Call, EmbedCall, Embedding, Message, Usage
 from roundhouse_mcp.providers.waits import LONGEST_S, SHORTEST_S
+from roundhouse_mcp.providers.wire import Job, JobWire, chat_wire
 
 FAULTS = Path(__file__).with_name("recording_faults.toml")
 LIMITS = Limits(first_byte_s=20, idle_s=20)
@@ -58,6 +61,12 @@ EMBED = {
     "openai-embeddings": ("openai_embeddings", {"embed"}),
     "voyage": ("voyage", {"embed"}),
 }
+# Wires that make an answer in several requests; the operation that streams it, and the states of
+# the work.
+JOBS = {"replicate"}
+HEARD_JOBS = {"prediction_stream"}
+GOING_ON = {"starting", "processing"}
+STOPPED_JOBS = {"canceled", "aborted"}
 # Wires whose own input count leaves out what came from the cache or went into it.
 CACHE_APART = {"anthropic", "bedrock"}
 # Wires that bill less than they read, and an end of theirs that is a failure without an event.
@@ -105,6 +114,8 @@ class Heard:
     """What came out of one exchange."""
 
     assembler: Assembler = field(default_factory=Assembler)
+    pieces: list[str] = field(default_factory=list[str])
+    job: Job | None = None
     embedding: Embedding | None = None
     error: UpstreamError | None = None
 
@@ -139,6 +150,9 @@ async def heard(http: Http, row: Provider, entry: Mapping[str, Any], count: int)
             texts = EmbedCall(texts=("text",) * count)
             found.embedding = await http.embed(row, "key", texts, model=model, limits=LIMITS)
             return found
+        if entry["wire"] in JOBS:
+            await hear_job(http, row, entry, found)
+            return found
         call = Call(messages=(Message(role="user", text="Hello"),), max_tokens=16)
         async with http.stream(row, "key", call, model=model, limits=LIMITS) as stream:
             async for chunk in stream:
@@ -146,6 +160,23 @@ async def heard(http: Http, row: Provider, entry: Mapping[str, Any], count: int)
     except UpstreamError as error:
         found.error = error
     return found
+
+
+async def hear_job(http: Http, row: Provider, entry: Mapping[str, Any], found: Heard) -> None:
+    """One of the requests that make up an answer: each was recorded alone."""
+    wire = chat_wire(row.wire)
+    assert isinstance(wire, JobWire)
+    question = Request(method="GET", path="/")
+    async with http.sent(row, "key", question, LIMITS, local_only=True) as reader:
+        if entry["operation"] in HEARD_JOBS:
+            async for chunk in Answer(row, wire, reader):
+                found.assembler.add(chunk)
+                found.pieces.append(chunk.text)
+            return
+        body = read_json(row.name, await reader.all(), reader.request_id)
+        found.job = wire.job(body, provider=row)
+        chunk = decoded(row.name, lambda: wire.decode(body, provider=row.name), request_id=None)
+        found.assembler.add(chunk)
 
 
 def row_for(entry: Mapping[str, Any], base_url: str) -> Provider:
@@ -159,6 +190,10 @@ def differences(entry: Mapping[str, Any], want: Mapping[str, Any], got: Heard) -
         return list(error_differences(want, got))
     if want["kind"] == "embed":
         return list(embedding_differences(want, got))
+    if want["kind"] == "job":
+        return list(job_differences(want, got))
+    if want["kind"] == "job_stream":
+        return list(job_stream_differences(want, got))
     return list(chat_differences(entry, want, got))
 
 
@@ -257,6 +292,33 @@ def finish(want: Mapping[str, Any]) -> str:
         return "content_filter"
     stop: str | None = want["stop"]
     return FINISH_RAW.get(want.get("stop_raw") or "") or FINISH.get(stop) or str(stop)
+
+
+def job_differences(want: Mapping[str, Any], got: Heard) -> Iterator[str]:
+    """A job that was stopped or failed is an error, one that goes on is no whole answer."""
+    status = want["status"]
+    yield from differ("over", status not in GOING_ON, got.job is not None and got.job.over)
+    if status in STOPPED_JOBS:
+        yield from differ("error", errors.Interrupted, type(got.error))
+    elif status == "failed" or want["error"]:
+        failed = errors.Faulted | errors.Refused
+        yield from differ("an error", True, isinstance(got.error, failed))
+        if isinstance(want["error"], str) and got.error is not None:
+            yield from differ("message", cleaned(want["error"]), got.error.detail)
+    elif not isinstance(want["output"], str | None):
+        yield from differ("output that is no text", errors.Garbled, type(got.error))
+    else:
+        yield from differ("no error", None, got.error)
+        yield from differ("complete", status == "succeeded", got.assembler.complete)
+        yield from differ("text", want["output"] or "", got.assembler.text)
+
+
+def job_stream_differences(want: Mapping[str, Any], got: Heard) -> Iterator[str]:
+    """The independent reading keeps the first line of every piece."""
+    first_lines = "".join(piece.partition("\n")[0] for piece in got.pieces)
+    yield from differ("text", want["text"], first_lines)
+    yield from differ("no error", None, got.error)
+    yield from differ("complete", True, got.assembler.complete)
 
 
 def call_differences(want: Sequence[Mapping[str, Any]], got: Sequence[Any]) -> Iterator[str]:

@@ -43,8 +43,10 @@ UNIMPORTANT = (
     "x-amz-date",
     "x-fern-",
     "x-goog-api-client",
+    "x-amzn-trace-id",
     "x-stainless-",
 )
+MODEL_IN_PATH = re.compile(r"/model/([^/]+)/|/models/([^/]+/[^/]+)/|/models/([^/:]+):")
 UNCOMPARED = ("stream", "stream_options")
 # Paths that ask for a whole answer, of services where the path says whether it is streamed.
 WHOLE = re.compile(r"(:generateContent|/converse|/invoke)$")
@@ -143,7 +145,24 @@ PARTICULAR: dict[str, dict[str, Call | EmbedCall | str]] = {
         "embed_embedding2_model": EMBED,
     },
     # huggingface
+    "huggingface_base_url": {
+        "text": replace(STREAM, stop=("END",)),
+        "embed": replace(EMBED, texts=("first text",)),
+    },
+    "huggingface_router": {
+        "embed_hf_inference": replace(EMBED, texts=("first text",)),
+        "text_provider_auto": PLAIN,
+        "text_provider_groq": PLAIN,
+        "text_provider_hf-inference": PLAIN,
+        "text_provider_novita": PLAIN,
+    },
     # replicate
+    "replicate": {
+        "text": STREAM,
+        "text_versioned": ASKED,
+        "stream": ASKED,
+        "predictions_create_poll": ASKED,
+    },
     # voyage
     "voyage": {
         "embed": replace(EMBED, dimensions=256, input_type="document"),
@@ -215,7 +234,14 @@ SURFACES: dict[str, Callable[[str], Provider]] = {
     # google_genai
     "google_genai": lambda scenario: shipped()["gemini"],
     # huggingface
+    "huggingface_base_url": lambda scenario: replace(
+        shipped()["huggingface"], embed_path="/embed-endpoint"
+    ),
+    "huggingface_router": lambda scenario: replace(
+        shipped()["huggingface"], base_url="https://example.test/router"
+    ),
     # replicate
+    "replicate": lambda scenario: shipped()["replicate"],
     # voyage
     "voyage": lambda scenario: shipped()["voyage"],
     "azure_openai_classic": azure,
@@ -309,8 +335,9 @@ def compare(want: Mapping[str, Any], got: httpx2.Request) -> Iterator[tuple[str,
 def model_of(asked: Mapping[str, Any]) -> str:
     """The model a captured request names, in its body or in its path."""
     said: Any = asked["body"] or {}
-    named = re.search(r"/model/([^/]+)/|/models/([^/:]+)", asked["path"])
-    return said.get("model") or (unquote(named[1] or named[2]) if named else "")
+    named = MODEL_IN_PATH.search(asked["path"])
+    in_path = next(filter(None, named.groups()), "") if named else ""
+    return said.get("model") or said.get("version") or unquote(in_path)
 
 
 def scenarios(folder: Path) -> Iterator[tuple[str, str, Sequence[Mapping[str, Any]]]]:

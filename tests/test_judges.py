@@ -68,6 +68,17 @@ LIES: dict[str, dict[str, Any]] = {
     },
     "embed": {"count": 99, "dims": 1, "usage": {"input": 1_000_003}},
     "error": {"cls": "overloaded", "status": 599, "message": "never said"},
+    "job": {"status": "succeeded", "output": "never said", "error": "never said"},
+    "job_stream": {"text": "never said"},
+}
+OPERATIONS = {
+    "chat",
+    "chat_stream",
+    "messages",
+    "messages_stream",
+    "embed",
+    "prediction_get",
+    "prediction_stream",
 }
 
 
@@ -80,8 +91,8 @@ def planted(folder: Path, kind: str, lies: dict[str, Any]) -> list[str]:
     usable = [
         e
         for e in index
-        if e["provider"] in ("anthropic", "openai")
-        and e["operation"] in ("chat", "chat_stream", "messages", "messages_stream", "embed")
+        if e["provider"] in ("anthropic", "openai", "replicate")
+        and e["operation"] in OPERATIONS
         and expected[e["id"]]["kind"] == kind
     ]
     for (name, lie), entry in zip(lies.items(), usable, strict=False):

@@ -305,3 +305,27 @@ async def test_local_programs_are_found_and_asked_again_only_after_a_while() -> 
     assert row.embedding_model == "nomic-embed-text:latest"
     assert registry.resolve("llama3.1:8b") == [(row, "llama3.1:8b")]
     assert registry.resolve("ollama/nomic-embed-text") == [(row, "nomic-embed-text:latest")]
+
+
+async def test_a_service_without_a_list_of_models_is_asked_whether_it_takes_the_key() -> None:
+    account = {"type": "user", "username": "someone"}
+    async with program({"GET /v1/account": (200, account)}) as (service, http):
+        found = await probe(http, service.row("replicate"), "a-key")
+
+    assert (found.reachable, found.key_accepted, found.models) == (True, True, ())
+    assert found.detail == "it has no list of models"
+
+
+async def test_a_list_that_anybody_may_read_proves_no_key() -> None:
+    async with program({"GET /v1/models": (200, {"data": [{"id": "a/b"}]})}) as (service, http):
+        found = await probe(http, service.row("huggingface"), "a-key")
+
+    assert (found.reachable, found.key_accepted, found.models) == (True, None, ("a/b",))
+
+
+async def test_a_key_that_a_public_list_refuses_is_refused() -> None:
+    refused = {"error": "Invalid username or password."}
+    async with program({"GET /v1/models": (401, refused)}) as (service, http):
+        found = await probe(http, service.row("huggingface"), "a-key")
+
+    assert (found.reachable, found.key_accepted) == (True, False)

@@ -31,9 +31,11 @@ class Request:
 
 @dataclass(slots=True)
 class Upstream:
-    """`asked` holds every request in order; GETs answer an empty model list unless scripted."""
+    """`asked` holds every request in order; GETs answer an empty model list unless `gets` says
+    that they are scripted, too."""
 
     script: Script
+    gets: bool = False
     url: str = ""
     asked: list[Request] = field(default_factory=list[Request])
     gone: anyio.Event = field(default_factory=anyio.Event)
@@ -47,7 +49,7 @@ class Upstream:
             with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
                 request = await read_request(stream)
                 self.asked.append(request)
-                if request.method == "GET":
+                if request.method == "GET" and not self.gets:
                     await answer(json.dumps({"object": "list", "data": []}))(request, stream.send)
                 else:
                     await self.play(request, stream)
@@ -81,9 +83,9 @@ async def read_request(stream: SocketStream) -> Request:
 
 
 @asynccontextmanager
-async def upstream(script: Script) -> AsyncGenerator[Upstream]:
+async def upstream(script: Script, *, gets: bool = False) -> AsyncGenerator[Upstream]:
     """A server on a free loopback port, gone with the block. Its `url` ends in `/v1`."""
-    server = Upstream(script)
+    server = Upstream(script, gets)
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     server.url = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}/v1"
     with plainly():

@@ -5,6 +5,7 @@ wire in tests/wires, named like it.
     streams   lines of whole streams and the completion they mean
     failures  lines of streams that fail, the error's kind, and the text heard before
     faults    error responses: status, headers, body, the error's kind and the wait it asks for
+    created   what the first request of a job wire is answered with; its streams answer the next
 
 A line of an AWS event stream is the event's name, `!` before it for an exception, and its data.
 """

@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
-from upstream import Request, Script, Send, head, upstream
+from upstream import Request, Script, Send, answer, head, upstream
 from ways import SLOW
 from wire_cases import CASES, MEDIA, WIRES, body
 
@@ -43,7 +43,7 @@ async def heard(wire: str, script: Script) -> tuple[str, UpstreamError | None]:
     """The text that arrived, and the error the answer ended in."""
     assembler = Assembler()
     with anyio.fail_after(10):
-        async with upstream(script) as server, Http() as http:
+        async with upstream(script, gets=True) as server, Http() as http:
             row = row_of(wire, server.url)
             try:
                 async with http.stream(row, "key", CALL, model="m", limits=SLOW) as chunks:
@@ -55,9 +55,15 @@ async def heard(wire: str, script: Script) -> tuple[str, UpstreamError | None]:
 
 
 def said(wire: str, data: bytes, *, cut: bool = False) -> Script:
-    """A stream of these bytes; cut: the connection breaks after them."""
+    """A stream of these bytes; cut: the connection breaks after them. Where a first request only
+    begins the work, the stream answers the second one."""
+    created = CASES[wire].get("created")
 
     async def script(request: Request, send: Send) -> None:
+        if created and request.method == "POST":
+            urls = {"stream": f"http://{request.headers['host']}/stream"}
+            await answer(json.dumps(created | {"urls": urls}), status=201)(request, send)
+            return
         kind = {"content-type": MEDIA[chat_wire(wire).FRAMING]}
         await send(head(200, kind | ({"content-length": str(len(data) + 1)} if cut else {})) + data)
 
