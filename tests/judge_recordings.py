@@ -236,9 +236,16 @@ def call_differences(want: Sequence[Mapping[str, Any]], got: Sequence[Any]) -> I
 
 
 def billed(usage: Mapping[str, Any] | None, wire: str) -> dict[str, int | None]:
-    """The wire's own numbers as ours: everything read is input."""
+    """The wire's own numbers as ours: everything read is input, everything thought is output. What
+    was written to a cache is not judged where nobody looked for it."""
     names = ("input", "output", "cached", "cache_write", "reasoning")
     found: dict[str, int | None] = {name: (usage or {}).get(name) for name in names}
+    if wire == "openai-chat":
+        del found["cache_write"]
+        known = (found["input"], found["output"], found["reasoning"])
+        total = sum(number or 0 for number in known)
+        if found["output"] is not None and (usage or {}).get("total") == total:
+            found["output"] += found["reasoning"] or 0
     if wire in CACHE_APART and found["input"] is not None:
         found["input"] += (found["cached"] or 0) + (found["cache_write"] or 0)
     return found
