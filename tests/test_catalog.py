@@ -18,7 +18,18 @@ CAPABILITIES = {
     "tools",
     "vision",
 }
-QUIRKS = {"cache_points", "client_faults_are_500", "json_object", "no_strict"}
+QUIRKS = {
+    "bad_key_is_400",
+    "cache_points",
+    "client_faults_are_500",
+    "instructed_json",
+    "json_object",
+    "listed_models_only",
+    "nine_character_ids",
+    "no_strict",
+    "reasoning_object",
+    "unpaid_is_412",
+}
 every_row = pytest.mark.parametrize("row", shipped().values(), ids=lambda row: row.name)
 
 
