@@ -15,7 +15,8 @@ from upstream import Request, answer, plainly, read_request
 from roundhouse_mcp.providers import catalog
 from roundhouse_mcp.providers.catalog import Provider
 from roundhouse_mcp.providers.http import Http
-from roundhouse_mcp.providers.probe import probe, unload
+from roundhouse_mcp.providers.probe import probe
+from roundhouse_mcp.providers.unloading import unload
 from roundhouse_mcp.server.config import understood
 from roundhouse_mcp.server.keys import Keys
 from roundhouse_mcp.server.registry import Registry
