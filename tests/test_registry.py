@@ -54,6 +54,15 @@ def test_a_name_means_one_model(name: str, provider: str, model: str) -> None:
     assert meant(aliases + OWN, name) == [(provider, model)]
 
 
+@pytest.mark.parametrize("name", ["mlx/gpt-5", "mlx:somebody/large", "transformers/gpt-5"])
+def test_a_program_that_downloads_what_is_named_is_asked_only_for_what_it_has(name: str) -> None:
+    chosen = "".join(f'[providers.{n}]\nmodels = ["small"]\n' for n in ("mlx", "transformers"))
+
+    assert meant(chosen, "mlx/small") == [("mlx", "small")]
+    with pytest.raises(NotFound, match="would download what it is asked for"):
+        meant(chosen, name)
+
+
 def test_a_bare_model_is_meant_wherever_it_is_known_to_be() -> None:
     assert {"openai", "work"} <= {provider for provider, _ in meant(OWN, "gpt-5")}
     assert all(model == "gpt-5" for _, model in meant(OWN, "gpt-5"))
