@@ -45,8 +45,11 @@ async def answer(
             headers = dict(line.lower().split(": ", 1) for line in lines[1:])
             await reader.receive_exactly(int(headers.get("content-length", "0")))
             name = lines[0].split(" ")[1].split("/")[2]
-            for piece in spoken(exchanges[name]["response"], size):
-                await stream.send(piece)
+            try:
+                for piece in spoken(exchanges[name]["response"], size):
+                    await stream.send(piece)
+            except anyio.BrokenResourceError:
+                return  # nobody reads an answer to its end that turns out to be an error
 
 
 def spoken(response: Mapping[str, Any], size: int | None) -> Iterator[bytes]:
