@@ -96,7 +96,12 @@ class Answer:
 
     def events(self, events: Sequence[Event]) -> None:
         for event in events:
-            chunk = self.wire.decode_event(event, provider=self.provider)
+            try:
+                chunk = self.wire.decode_event(event, provider=self.provider)
+            except errors.UpstreamError as error:
+                if error.heard is not None:
+                    self.ready.append(error.heard)
+                raise
             if chunk is None:
                 continue
             if chunk.done:

@@ -115,7 +115,7 @@ class Provider:
     region: str | None = None
     first_byte_timeout_s: float = 60.0
     concurrency: int = 8
-    engine: Literal["lmstudio", "ollama", "llamacpp"] | None = None
+    engine: Literal["lmstudio", "ollama", "llamacpp", "vllm", "mlx", "transformers"] | None = None
     remembered: dict[str, Model] = field(
         default_factory=dict[str, Model], init=False, repr=False, compare=False
     )

@@ -1,9 +1,11 @@
 """What an error answer means: one place, by status and structured code.
 
 Message texts are read for two facts that some services give no code for, and only on a 4xx: that
-the prompt is too long and that a model is unknown. Money and keys are never decided by words.
+the prompt is too long and that a model is unknown. Money is never decided by words; a key is only
+where the row says that the service answers 400 to a bad one.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -83,11 +85,13 @@ STATUS_OF_TYPE = {
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
     "ratelimitreached": 429,
+    "rate_limited": 429,
     "request_too_large": 413,
     "server_is_overloaded": 503,
     "slow_down": 503,
     "timeout_error": 504,
     "too_many_requests": 429,
+    "too_many_requests_error": 429,
 }
 
 # What AWS calls its errors: in a header, or as the type of an event. The status that says the same.
@@ -127,15 +131,18 @@ MODEL_WORDS = re.compile(
     r"|provided model identifier|^invocation of model id \S+ with on-demand throughput",
     re.I,
 )
+KEY_WORDS = re.compile(r"^incorrect api key\b", re.I)
 MARKUP = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)
 UNSEEN = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What an error body says. `structured`: it was JSON with an error in it."""
+    """What an error body says. `structured`: it was JSON with an error in it. `behind` is what a
+    service in the middle was told by the one behind it."""
 
     message: str
+    behind: str = ""
     codes: tuple[str, ...] = ()
     structured: bool = False
     status: int | None = None
@@ -178,7 +185,8 @@ def from_body(provider: str, body: object, *, name: str = "") -> UpstreamError:
         status,
         said,
         body=str(body),
-        wait=wait_in({}, body, now=0.0) if status in WAITABLE else None,
+        # There is no clock here, so a moment in time is no wait: only durations count.
+        wait=wait_in({}, body, now=math.inf) if status in WAITABLE else None,
     )
     if isinstance(found, errors.Faulted | errors.Conflicted):
         # The work had begun, and may be billed.
@@ -212,7 +220,7 @@ def error(
 def kind_of(status: int, said: Said, quirks: frozenset[str]) -> type[UpstreamError]:
     codes = frozenset(said.codes)
     status = next((STATUS_OF_AWS[code] for code in said.codes if code in STATUS_OF_AWS), status)
-    if codes & MONEY or status == 402:
+    if codes & MONEY or status == 402 or (status == 412 and "unpaid_is_412" in quirks):
         return errors.Exhausted
     if status >= 500:
         return fault(status, said, quirks)
@@ -222,7 +230,7 @@ def kind_of(status: int, said: Said, quirks: frozenset[str]) -> type[UpstreamErr
         return errors.TooLong
     if status == 404 or codes & MODEL or MODEL_WORDS.search(said.message):
         return errors.Misdirected
-    if codes & KEY:
+    if codes & KEY or bad_key(status, said, quirks):
         return errors.Locked
     if codes & UNLUCKY:
         return errors.Conflicted
@@ -233,6 +241,10 @@ def kind_of(status: int, said: Said, quirks: frozenset[str]) -> type[UpstreamErr
         429: errors.Throttled,
     }
     return plain.get(status, errors.Misdirected if status < 400 else errors.Refused)
+
+
+def bad_key(status: int, said: Said, quirks: frozenset[str]) -> bool:
+    return status == 400 and "bad_key_is_400" in quirks and bool(KEY_WORDS.search(said.message))
 
 
 def fault(status: int, said: Said, quirks: frozenset[str]) -> type[UpstreamError]:
@@ -252,7 +264,8 @@ def too_long(status: int, said: Said) -> bool:
         limits = re.search(r"Limit (\d+), Requested (\d+)", said.message)
         used = re.search(r"Used (\d+)", said.message)
         return limits is not None and used is None and int(limits[2]) > int(limits[1])
-    return status in (400, 413, 422) and LONG_WORDS.search(said.message) is not None
+    words = f"{said.message}\n{said.behind}"
+    return status in (400, 413, 422) and LONG_WORDS.search(words) is not None
 
 
 def read(body: object, text: str) -> Said:
@@ -269,6 +282,7 @@ def read(body: object, text: str) -> Said:
     path_unknown = set(outer) == {"detail"} and outer["detail"] == "Not Found"
     return Said(
         message=cleaned(message_in(fields, outer)),
+        behind=behind(fields),
         codes=codes,
         structured=not path_unknown,
         status=status_in(fields),
@@ -281,6 +295,12 @@ def named(said: Said, name: str) -> Said:
     return replace(said, codes=(code, *said.codes)) if code in STATUS_OF_AWS else said
 
 
+def behind(fields: Mapping[str, Any]) -> str:
+    metadata = fields.get("metadata")
+    raw = cast("dict[str, Any]", metadata).get("raw") if isinstance(metadata, dict) else None
+    return raw[:BODY_CHARS] if isinstance(raw, str) else ""
+
+
 def message_in(fields: Mapping[str, Any], outer: Mapping[str, Any]) -> str:
     for value in (
         fields.get("message"),
@@ -291,6 +311,8 @@ def message_in(fields: Mapping[str, Any], outer: Mapping[str, Any]) -> str:
         outer.get("detail"),
         outer.get("Message"),
     ):
+        if isinstance(value, dict):
+            value = cast("dict[str, Any]", value).get("detail")
         if isinstance(value, str) and value.strip():
             return value
         if isinstance(value, list) and value and isinstance(value[0], dict):
@@ -315,6 +337,7 @@ def codes_in(fields: Mapping[str, Any], outer: Mapping[str, Any]) -> Iterator[st
 def status_in(fields: Mapping[str, Any]) -> int | None:
     for name in ("status_code", "code", "status"):
         value = fields.get(name)
+        value = int(value) if isinstance(value, str) and value.isdecimal() else value
         if isinstance(value, int) and 400 <= value <= 599:
             return value
     return None

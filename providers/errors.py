@@ -20,6 +20,8 @@ What follows from each class is a fact of the class (`circuit`, `hold`, `retry_s
 
 from typing import ClassVar, Literal
 
+from .types import Chunk
+
 CircuitEffect = Literal["failure", "neutral", "cooldown", "hold"]
 Billing = Literal["none", "presumed", "observed"]
 
@@ -32,7 +34,8 @@ class UpstreamError(Exception):
     `billing`: what the attempt is charged: nothing, the whole reservation, or what was observed.
     `detail` is one cleaned, bounded line; `body` is the provider's own answer, bounded; neither
     is redacted here (the server does that at one choke point). `billing` of an error reported
-    inside an answer that had begun is `observed`, whatever its class says.
+    inside an answer that had begun is `observed`, whatever its class says. `heard` is what came
+    along with such an error: usage, as a rule.
     """
 
     circuit: ClassVar[CircuitEffect] = "neutral"
@@ -62,6 +65,7 @@ class UpstreamError(Exception):
         self.body = body
         self.request_id = request_id
         self.model_specific = model_specific
+        self.heard: Chunk | None = None
 
     @property
     def kind(self) -> str:

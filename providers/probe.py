@@ -1,18 +1,16 @@
-"""Is a provider up, which models does it have, which are loaded; and dropping one from memory.
+"""Is a provider up, which models does it have, which are loaded.
 
 Only questions that cost nothing. An answer counts when its body can be read, not by its status.
 Local programs are told apart by the row's `engine`.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
-import anyio
-
-from .catalog import Provider
+from .catalog import Provider, shipped_rows
 from .errors import Garbled, Locked, Misdirected, Refused, TimedOut, Unreachable, UpstreamError
 
 if TYPE_CHECKING:
@@ -20,10 +18,9 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 5.0
 UNLOAD_S = 60.0
-LOOKS = 50
-LOOK_EVERY_S = 0.1
 METHODS = "supportedGenerationMethods"
 LISTS = ("data", "models", "modelSummaries")
+MLX_STARTED_WITH = "default_model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +35,6 @@ class Probe:
     embedding: tuple[str, ...] = ()
     detail: str = ""
     latency_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Unloaded:
-    unloaded: bool
-    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +63,11 @@ class Line:
         return await self.http.fetch(
             self.provider, self.key, "POST", path, json=body, timeout_s=UNLOAD_S
         )
+
+    @property
+    def unnamed(self) -> bool:
+        """Is this the address the row ships? Other programs use the same ports."""
+        return shipped_rows().get(self.provider.name, {}).get("base_url") == self.provider.base_url
 
     def at_root(self) -> "Line":
         """The program's own interface stands beside its /v1."""
@@ -217,9 +213,54 @@ async def lmstudio_models(line: Line) -> Inventory:
     )
 
 
+def recognised(line: Line, body: Any, owner: str | None) -> None:
+    """Raises Unreachable where the list at a shared port is another program's. At an address the
+    user named, what answers is what they meant."""
+    owners = {row.get("owned_by") for row in rows(body, "data")}
+    if line.unnamed and owners and owners != {owner}:
+        raise another(line)
+
+
+def another(line: Line) -> Unreachable:
+    return Unreachable(line.provider.name, f"another program answers at {line.provider.base_url}")
+
+
+async def vllm_models(line: Line) -> Inventory:
+    body = await line.get("/models")
+    recognised(line, body, "vllm")
+    found = names(body, line.provider)
+    return Inventory(models=found, loaded=found)
+
+
+async def mlx_models(line: Line) -> Inventory:
+    """First the model it was started with; the others, which it found on the disk, would take that
+    one's place. Where nothing was ever downloaded, its list is an empty body."""
+    root = line.at_root()
+    health = await root.get("/health")
+    if not isinstance(health, dict) or "status" not in health:
+        raise another(line)
+    try:
+        body = await root.get("/v1/models")
+    except Garbled:
+        body = None
+    recognised(line, body, None)
+    found = names(body, line.provider) if body else ()
+    return Inventory(models=(MLX_STARTED_WITH, *found), loaded=(MLX_STARTED_WITH,))
+
+
+async def transformers_models(line: Line) -> Inventory:
+    """Its list names no program, its description of itself does."""
+    if line.unnamed:
+        described = await line.at_root().get("/openapi.json")
+        if "/load_model" not in inner(described, "paths"):
+            raise another(line)
+    return await listed_models(line)
+
+
 async def llamacpp_models(line: Line) -> Inventory:
     """One process serves one model, which is loaded; as a router it says which are."""
     body = await line.at_root().get("/v1/models")
+    recognised(line, body, "llamacpp")
     found = names(body, line.provider)
     states = {str(row.get("id")): status(row) for row in rows(body, "data")}
     loaded = tuple(name for name in found if states.get(name) in ("", "loaded"))
@@ -234,95 +275,7 @@ INVENTORIES: Mapping[str, Callable[[Line], Awaitable[Inventory]]] = {
     "ollama": ollama_models,
     "lmstudio": lmstudio_models,
     "llamacpp": llamacpp_models,
-}
-
-
-async def unload(http: "Http", provider: Provider, key: str | None, model: str) -> Unloaded:
-    """Asks the program to drop the model. Raises UpstreamError where it does not answer."""
-    line = Line(http, provider, key).at_root()
-    drop = UNLOADERS.get(provider.engine or "")
-    if drop is None:
-        return Unloaded(False, f"{provider.name} has no way to unload a model; stop it instead")
-    return await drop(line, model)
-
-
-async def gone(line: Line, model: str, loaded: Callable[[Line], Awaitable[Sequence[str]]]) -> bool:
-    """Looks until the model is no longer among those loaded; False where that takes too long."""
-    for _ in range(LOOKS):
-        if model not in await loaded(line):
-            return True
-        await anyio.sleep(LOOK_EVERY_S)
-    return False
-
-
-async def ollama_loaded(line: Line) -> Sequence[str]:
-    return [str(row.get("name")) for row in rows(await line.get("/api/ps"), "models")]
-
-
-async def ollama_unload(line: Line, model: str) -> Unloaded:
-    running = {str(r.get("name")): r for r in rows(await line.get("/api/ps"), "models")}
-    name = next((n for n in (model, f"{model}:latest") if n in running), None)
-    if name is None:
-        return not_loaded(line, model, list(running))
-    try:
-        await line.post(
-            "/api/generate", {"model": name, "prompt": "", "keep_alive": 0, "stream": False}
-        )
-    except Refused:  # a model that only embeds
-        await line.post("/api/embed", {"model": name, "input": "", "keep_alive": 0})
-    if not await gone(line, name, ollama_loaded):
-        return Unloaded(False, f"{line.provider.name} still keeps {name}")
-    size = running[name].get("size")
-    freed = f", freeing {size / 1e9:.1f} GB" if isinstance(size, int) else ""
-    return Unloaded(True, f"{name} was unloaded from {line.provider.name}{freed}")
-
-
-async def lmstudio_unload(line: Line, model: str) -> Unloaded:
-    """By instance: one model may be loaded several times."""
-    found = list(rows(await line.get("/api/v1/models"), "models", "data"))
-    instances = {
-        str(row.get("key")): [str(i["id"]) for i in rows(row, "loaded_instances") if "id" in i]
-        for row in found
-    }
-    mine = instances.get(model, [])
-    if not mine:
-        return not_loaded(line, model, [key for key, ids in instances.items() if ids])
-    for instance in mine:
-        await line.post("/api/v1/models/unload", {"instance_id": instance})
-    several = f" ({len(mine)} instances)" if len(mine) > 1 else ""
-    return Unloaded(True, f"{model}{several} was unloaded from {line.provider.name}")
-
-
-async def llamacpp_loaded(line: Line) -> Sequence[str]:
-    body = await line.get("/models")
-    return [str(row.get("id")) for row in rows(body, "data") if status(row) == "loaded"]
-
-
-async def llamacpp_unload(line: Line, model: str) -> Unloaded:
-    """Only a router can; a single server keeps its model as long as it lives."""
-    states = {str(r.get("id")): status(r) for r in rows(await line.get("/v1/models"), "data")}
-    if not any(states.values()):
-        return Unloaded(
-            False,
-            f"{line.provider.name} serves one model as long as it runs; stop the program to free "
-            "its memory",
-        )
-    loaded = [name for name, state in states.items() if state == "loaded"]
-    if model not in loaded:
-        return not_loaded(line, model, loaded)
-    await line.post("/models/unload", {"model": model})
-    if not await gone(line, model, llamacpp_loaded):
-        return Unloaded(False, f"{line.provider.name} still keeps {model}")
-    return Unloaded(True, f"{model} was unloaded from {line.provider.name}")
-
-
-def not_loaded(line: Line, model: str, loaded: Sequence[str]) -> Unloaded:
-    there = ", ".join(loaded) or "nothing"
-    return Unloaded(False, f"{model} is not loaded in {line.provider.name} (loaded: {there})")
-
-
-UNLOADERS: Mapping[str, Callable[[Line, str], Awaitable[Unloaded]]] = {
-    "ollama": ollama_unload,
-    "lmstudio": lmstudio_unload,
-    "llamacpp": llamacpp_unload,
+    "mlx": mlx_models,
+    "transformers": transformers_models,
+    "vllm": vllm_models,
 }

@@ -90,7 +90,7 @@ class Registry:
         head, model = self.split(name)
         if head is not None and model:
             row = self.rows[head]
-            return [(row, row.same(model, row.models) or model)]
+            return [(row, row.same(model, row.models) or self.unlisted(row, model))]
         if head is not None:
             row = self.rows[head]
             own = row.embedding_model if embeds else row.default_model
@@ -109,6 +109,17 @@ class Registry:
                 + self.near(name, {*self.model_names(), *self.rows}),
             )
         return found
+
+    def unlisted(self, row: Listed, model: str) -> str:
+        """A model this provider is not known to have: it may have it all the same, unless naming
+        one it lacks makes it download that. Raises NotFound."""
+        provider = row.provider
+        if "listed_models_only" not in provider.quirks or row.absent()[0] is not None:
+            return model
+        raise NotFound(
+            f"{provider.name} has no model {model[:80]!r}, and would download what it is asked for",
+            next_step=f"It has {', '.join(row.models)}." if row.models else "It lists none.",
+        )
 
     def split(self, name: str) -> tuple[str | None, str]:
         """The part before the first `/` or `:`, if it is a provider's name, and the rest."""

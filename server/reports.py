@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import anyio
 from mcp.types import CallToolResult
 
-from ..providers import probe
+from ..providers import probe, unloading
 from ..providers.errors import UpstreamError
 from . import budgets, circuits, results
 from .desk import Desk
@@ -270,7 +270,7 @@ async def unload(desk: Desk, model: str, provider: str | None, *, force: bool) -
         await desk.calls.stop(run)
     key = row.key.value if row.key else None
     try:
-        done = await probe.unload(desk.http, row.provider, key, name)
+        done = await unloading.unload(desk.http, row.provider, key, name)
     except UpstreamError as error:
         return unloaded(False, error.detail, row, name)
     return unloaded(done.unloaded, done.detail, row, name)

@@ -336,6 +336,11 @@ def billed(usage: Mapping[str, Any] | None, wire: str) -> dict[str, int | None]:
     that is known to be cached. What an expectation does not read is not compared."""
     names = ("input", "output", "cached", "cache_write", "reasoning")
     found: dict[str, int | None] = {name: (usage or {}).get(name) for name in names}
+    if wire == "openai-chat":
+        known = (found["input"], found["output"], found["reasoning"])
+        total = sum(number or 0 for number in known)
+        if found["output"] is not None and (usage or {}).get("total") == total:
+            found["output"] += found["reasoning"] or 0
     if wire in CACHE_APART and found["input"] is not None:
         found["input"] += (found["cached"] or 0) + (found["cache_write"] or 0)
     if wire in BILLED:

@@ -50,7 +50,7 @@ async def answer(
                 for piece in spoken(exchanges[name]["response"], size):
                     await stream.send(piece)
             except anyio.BrokenResourceError:
-                return
+                return  # nobody reads an answer to its end that turns out to be an error
 
 
 def spoken(response: Mapping[str, Any], size: int | None) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, TextContent
 from upstream import plainly
 
+from roundhouse_mcp.providers.catalog import shipped
 from roundhouse_mcp.server.desk import Desk
 from roundhouse_mcp.server.home import Home
 from roundhouse_mcp.server.ledger.driver import OperationalError, connect_read_only
@@ -20,9 +21,15 @@ from roundhouse_mcp.server.serve import build, lifetime
 
 Era = Literal["auto", "legacy"]
 
-QUIET = "".join(  # whatever runs on the machine of whoever runs the tests stays out of them
-    f"[providers.{name}]\nenabled = false\n" for name in ("ollama", "lmstudio", "llamacpp")
-)
+
+def quiet(*wanted: str) -> str:
+    """The configuration that keeps local programs out but those wanted: whatever runs on the
+    machine of whoever runs the tests is none of their business."""
+    rows = (row.name for row in shipped().values() if row.local and not row.by_name_only)
+    return "".join(f"[providers.{n}]\nenabled = false\n" for n in rows if n not in wanted)
+
+
+QUIET = quiet()
 
 
 def scripted(

@@ -19,12 +19,18 @@ CAPABILITIES = {
     "vision",
 }
 QUIRKS = {
+    "bad_key_is_400",
     "cache_points",
     "client_faults_are_500",
     "closed_schemas",
+    "instructed_json",
     "json_object",
+    "listed_models_only",
+    "nine_character_ids",
     "no_forced_tools",
     "no_strict",
+    "reasoning_object",
+    "unpaid_is_412",
 }
 every_row = pytest.mark.parametrize("row", shipped().values(), ids=lambda row: row.name)
 

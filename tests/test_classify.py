@@ -130,6 +130,7 @@ def test_a_local_program_answers_500_to_what_it_cannot_do() -> None:
         ({"title": "T", "detail": "D", "status": 422}, "D", None),
         ([{"error": {"message": "listed", "status": "UNAVAILABLE"}}], "listed", "unavailable"),
         ({"detail": [{"msg": "field required"}]}, "field required", None),
+        ({"message": {"detail": [{"msg": "not permitted"}]}}, "not permitted", None),
         (b'"a string"', "a string", None),
         (b"plain\n\x1b[2Jtext\t\xe2\x80\xae", "plain [2Jtext", None),
         (b"", "HTTP 500 Internal Server Error without a message", None),
@@ -192,6 +193,40 @@ def test_the_wait_is_read_wherever_it_is(
     headers: dict[str, str], body: Any, want: float | None
 ) -> None:
     assert wait_in(headers, body, now=NOW) == want
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "quirk", "kind"),
+    [
+        (
+            400,
+            {"code": "x", "error": "Incorrect API key provided: a***b."},
+            "bad_key_is_400",
+            "locked",
+        ),
+        (400, {"code": "x", "error": "Incorrect API key provided: a***b."}, "no_strict", "refused"),
+        (400, {"code": "x", "error": "Invalid argument"}, "bad_key_is_400", "refused"),
+        (
+            412,
+            openai("Account suspended", code="PRECONDITION_FAILED"),
+            "unpaid_is_412",
+            "exhausted",
+        ),
+        (412, openai("Account suspended", code="PRECONDITION_FAILED"), "no_strict", "refused"),
+    ],
+)
+def test_a_row_says_what_its_service_means_by_a_status(
+    status: int, body: Any, quirk: str, kind: str
+) -> None:
+    assert error(status, body, quirks=frozenset({quirk})).kind == kind
+
+
+def test_a_moment_in_time_is_no_wait_inside_an_answer() -> None:
+    reset = {"metadata": {"headers": {"X-RateLimit-Reset": "1800000000000"}}}
+
+    found = from_body("p", {"error": {"code": 429, "message": "slow down", **reset}})
+
+    assert (found.kind, found.retry_after_s) == ("throttled", None)
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,15 @@ from typing import Any
 import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
+from seats import quiet
 from upstream import Request, answer, plainly, read_request
 
 from roundhouse_mcp.providers import catalog
 from roundhouse_mcp.providers.catalog import Provider
+from roundhouse_mcp.providers.errors import Unreachable
 from roundhouse_mcp.providers.http import Http
-from roundhouse_mcp.providers.probe import probe, unload
+from roundhouse_mcp.providers.probe import Line, probe, recognised
+from roundhouse_mcp.providers.unloading import unload
 from roundhouse_mcp.server.config import understood
 from roundhouse_mcp.server.keys import Keys
 from roundhouse_mcp.server.registry import Registry
@@ -227,6 +230,67 @@ async def test_a_status_200_without_a_list_is_no_sign_of_health(body: str) -> No
     assert found.detail
 
 
+HEALTHY: Reply = (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize(
+    ("list_of_models", "models"),
+    [
+        ((200, ""), ("default_model",)),
+        ((200, {"data": [{"id": "a/b", "object": "model"}]}), ("default_model", "a/b")),
+    ],
+)
+async def test_mlx_has_first_what_it_was_started_with(
+    list_of_models: Reply, models: tuple[str, ...]
+) -> None:
+    replies = {"GET /health": HEALTHY, "GET /v1/models": list_of_models}
+    async with program(replies) as (server, http):
+        found = await probe(http, server.row("mlx", "/v1"), None)
+
+    assert (found.models, found.loaded) == (models, ("default_model",))
+
+
+async def test_a_program_that_does_not_say_it_is_well_is_not_taken_for_mlx() -> None:
+    async with program({"GET /health": (200, [1]), "GET /v1/models": (200, "")}) as (server, http):
+        found = await probe(http, server.row("mlx", "/v1"), None)
+
+    assert not found.reachable
+
+
+async def test_vllm_has_its_model_loaded() -> None:
+    listed: Reply = (200, {"data": [{"id": "q", "owned_by": "vllm"}]})
+    async with program({"GET /v1/models": listed}) as (server, http):
+        found = await probe(http, server.row("vllm", "/v1"), None)
+
+    assert (found.models, found.loaded) == (("q",), ("q",))
+
+
+async def test_transformers_lists_what_was_downloaded() -> None:
+    listed: Reply = (200, {"data": [{"id": "a/b", "owned_by": "a"}]})
+    async with program({"GET /v1/models": listed}) as (server, http):
+        found = await probe(http, server.row("transformers", "/v1"), None)
+
+    assert found.models == ("a/b",)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [("vllm", "vllm"), ("llamacpp", "llamacpp"), (None, "mlx")]
+)
+async def test_at_a_shared_port_a_program_is_told_by_its_list_of_models(
+    owner: str | None, name: str
+) -> None:
+    async with Http() as http:
+        shipped = Line(http, catalog.shipped()[name], None)
+        moved = replace(shipped, provider=replace(shipped.provider, base_url="http://box:1/v1"))
+        theirs = {"data": [{"id": "m", "owned_by": "somebody"}]}
+
+        recognised(shipped, {"data": [{"id": "m", "owned_by": owner}]}, owner)
+        recognised(shipped, {"data": []}, owner)
+        recognised(moved, theirs, owner)
+        with pytest.raises(Unreachable, match="another program answers"):
+            recognised(shipped, theirs, owner)
+
+
 async def test_ollama_drops_a_model_by_an_empty_prompt_and_says_what_it_freed() -> None:
     gone: dict[str, Reply] = {"GET /api/ps": (200, {"models": []})}
     replies: dict[str, Reply] = {**OLLAMA, "POST /api/generate": (200, {"done": True})}
@@ -292,8 +356,7 @@ async def test_who_cannot_unload_is_not_asked_to() -> None:
 async def test_local_programs_are_found_and_asked_again_only_after_a_while() -> None:
     async with program(OLLAMA) as (ollama, http):
         environ = {"OLLAMA_HOST": ollama.url.removeprefix("http://")}
-        off = "".join(f"[providers.{n}]\nenabled = false\n" for n in ("lmstudio", "llamacpp"))
-        settings = understood(off, Path("config.toml"), environ).settings
+        settings = understood(quiet("ollama"), Path("config.toml"), environ).settings
         registry = Registry.build(settings, Keys(environ), environ)
 
         await registry.discover(http)

@@ -72,6 +72,15 @@ def test_a_row_of_ones_own_may_only_make_embeddings() -> None:
     assert meant(named, "finder") == [("finder", "*")]
 
 
+@pytest.mark.parametrize("name", ["mlx/gpt-5", "mlx:somebody/large", "transformers/gpt-5"])
+def test_a_program_that_downloads_what_is_named_is_asked_only_for_what_it_has(name: str) -> None:
+    chosen = "".join(f'[providers.{n}]\nmodels = ["small"]\n' for n in ("mlx", "transformers"))
+
+    assert meant(chosen, "mlx/small") == [("mlx", "small")]
+    with pytest.raises(NotFound, match="would download what it is asked for"):
+        meant(chosen, name)
+
+
 def test_a_bare_model_is_meant_wherever_it_is_known_to_be() -> None:
     assert {"openai", "work"} <= {provider for provider, _ in meant(OWN, "gpt-5")}
     assert all(model == "gpt-5" for _, model in meant(OWN, "gpt-5"))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ..seats import quiet
 from .llama import Llama, llama, write_model
 
 
@@ -42,10 +43,7 @@ def home(tmp_path: Path, chat: Llama, embedder: Llama) -> Path:
     embeddings."""
     (tmp_path / "config.toml").write_text(
         f"""
-[providers.ollama]
-enabled = false
-[providers.lmstudio]
-enabled = false
+{quiet("llamacpp")}
 [providers.llamacpp]
 base_url = "{chat.url}/v1"
 [providers.claude-like]
