@@ -53,7 +53,8 @@ class Provider:
     those fields; a header or query item whose field is unset is not sent. `{region}` in `base_url`
     stands for the region. `path` is the path of `wire`, `responses_path` that of openai_responses
     where a model's row names that wire. `effort_fields` are body
-    fields that go along with `effort`."""
+    fields that go along with `effort`. `plugin` is the entry point of the package whose code
+    answers instead of a wire."""
 
     name: str
     wire: str
@@ -95,6 +96,7 @@ class Provider:
     first_byte_timeout_s: float = 60.0
     concurrency: int = 8
     engine: Literal["lmstudio", "ollama", "llamacpp"] | None = None
+    plugin: str | None = None
     remembered: dict[str, Model] = field(
         default_factory=dict[str, Model], init=False, repr=False, compare=False
     )

@@ -21,6 +21,7 @@ from .answer import Answer, decoded, read_json
 from .body import Limits, Reader
 from .catalog import Provider
 from .classify import from_response
+from .in_code import InCode, Spoken
 from .mock import MockTransport
 from .outgoing import encoded, located, usable
 from .request import Request, auth_headers, request, url
@@ -54,6 +55,7 @@ class Http:
         self.trusted = frozenset(host.lower() for host in trusted_hosts)
         self.user_agent = user_agent
         self.mock = MockTransport()
+        self.code = InCode()
         self.near: Transport | None = None
         self.far: Transport | None = None
 
@@ -69,6 +71,7 @@ class Http:
         for transport in (near, far):
             if transport is not None:
                 await transport.aclose()
+        await self.code.aclose()
 
     @asynccontextmanager
     async def stream(
@@ -80,9 +83,16 @@ class Http:
         model: str,
         limits: Limits,
         local_only: bool = False,
-    ) -> AsyncGenerator[Answer]:
+    ) -> AsyncGenerator[Answer | Spoken]:
         """One chat request; the answer's chunks as they come. The waiting time of `limits` runs
         between chunks, too: do nothing slow there."""
+        if provider.plugin is not None:
+            speaking = self.code.stream(
+                provider, key, call, model=model, limits=limits, local_only=local_only
+            )
+            async with speaking as spoken:
+                yield spoken
+            return
         wire = known(provider, chat_wire, provider.facts(model).wire or provider.wire)
         question = wire.encode(call, model=model, provider=provider, stream=True)
         async with self.sent(provider, key, question, limits, local_only=local_only) as reader:
@@ -99,6 +109,11 @@ class Http:
         local_only: bool = False,
     ) -> Embedding:
         """One embedding request; the caller splits by the model's or the row's `embed_batch`."""
+        if provider.plugin is not None:
+            made = await self.code.embed(
+                provider, key, call, model=model, limits=limits, local_only=local_only
+            )
+            return checked(provider.name, call, made, made.request_id)
         name = provider.facts(model).embed_wire or provider.embed_wire or "openai_embeddings"
         wire = known(provider, embed_wire, name)
         question = wire.encode(call, model=model, provider=provider)

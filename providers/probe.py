@@ -83,6 +83,9 @@ async def probe(
     line = Line(http, provider, key, timeout_s)
     started = time.monotonic()
     try:
+        if provider.plugin is not None:
+            said = await http.code.health(provider, key, timeout_s)
+            return replace(said, latency_ms=ms(started))
         found = await INVENTORIES.get(provider.engine or "", listed_models)(line)
     except UpstreamError as error:
         return failed(error, key, ms(started))
