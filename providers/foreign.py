@@ -7,12 +7,15 @@ quote keys and prompts. The log gets the class and the place.
 import json
 import logging
 import math
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from traceback import extract_tb
 from typing import Any, cast, get_args
 
+from .catalog import Auth
 from .classify import BODY_CHARS, cleaned
 from .errors import KINDS, Garbled, UpstreamError
+from .request import Request
 from .types import Chunk, Embedding, FinishReason, ToolCallPart, Usage
 from .waits import LONGEST_S, SHORTEST_S
 
@@ -22,57 +25,74 @@ FINISH_REASONS = get_args(FinishReason)
 COUNTS = tuple(field.name for field in fields(Usage) if field.name != "estimated")
 
 
-def chunk(value: object) -> Chunk:
+def chunk(value: Any) -> Chunk:
     """The value, if it is a chunk with fields of the right types. Raises TypeError."""
-    if not isinstance(value, Chunk):
-        raise TypeError("no chunk")
-    texts = (value.text, value.reasoning)
     good = (
-        all(isinstance(text, str) for text in texts)
-        and all(isinstance(said, bool) for said in (value.done, value.ended))
-        and (value.finish_reason is None or value.finish_reason in FINISH_REASONS)
-        and is_text_or_none(value.model)
-        and isinstance(value.tool_calls, tuple)
+        isinstance(value, Chunk)
+        and all_are(str, value.text, value.reasoning)
+        and all_are(bool, value.done, value.ended)
+        and value.finish_reason in (None, *FINISH_REASONS)
+        and all_are(str | None, value.model)
+        and all_are(Mapping | None, value.raw_usage)
+        and all_are(tuple, value.tool_calls)
         and all(is_part(part) for part in value.tool_calls)
         and is_usage_or_none(value.usage)
     )
     if not good:
-        raise TypeError("a chunk with a field of a wrong type")
-    if value.raw_usage is not None:
-        json.dumps(dict(value.raw_usage))
+        raise TypeError("no chunk, or one with a field of a wrong type")
+    json.dumps(dict(value.raw_usage or {}))
     return value
 
 
-def is_text_or_none(value: object) -> bool:
-    return value is None or isinstance(value, str)
+def all_are(kind: Any, *values: Any) -> bool:
+    return all(isinstance(value, kind) for value in values)
 
 
-def is_part(value: object) -> bool:
+def is_part(value: Any) -> bool:
     return (
         isinstance(value, ToolCallPart)
-        and isinstance(value.arguments, str)
-        and (value.index is None or isinstance(value.index, int))
-        and all(map(is_text_or_none, (value.id, value.name, value.signature)))
+        and all_are(str, value.arguments)
+        and all_are(int | None, value.index)
+        and all_are(str | None, value.id, value.name, value.signature)
     )
 
 
-def is_usage_or_none(value: object) -> bool:
+def is_usage_or_none(value: Any) -> bool:
     """Money is counted with these."""
     if value is None:
         return True
-    counts = [getattr(value, name, "") for name in COUNTS]
-    return isinstance(value, Usage) and all(
-        n is None or (type(n) is int and n >= 0) for n in counts
+    if not isinstance(value, Usage):
+        return False
+    counts: list[Any] = [getattr(value, name) for name in COUNTS]
+    return all(n is None or (type(n) is int and n >= 0) for n in counts)
+
+
+def request(value: Any) -> Request:
+    """The value, if it is a request with fields of the right types. Raises TypeError."""
+    good = (
+        isinstance(value, Request)
+        and all_are(str, value.method, value.path)
+        and all_are(Mapping | None, value.body)
+        and all_are(str, *value.headers, *value.headers.values())
+        and all_are(str, *value.query, *value.query.values())
+        and value.auth in (None, *get_args(Auth))
     )
+    if not good:
+        raise TypeError("no request, or one with a field of a wrong type")
+    return value
 
 
-def embedding(value: object) -> Embedding:
-    """The value, if it is one vector of finite numbers per text. Raises TypeError."""
-    if not isinstance(value, Embedding) or not is_usage_or_none(value.usage):
+def embedding(value: Any) -> Embedding:
+    """The value, if it is vectors of finite numbers. Raises TypeError and ValueError."""
+    if not (
+        isinstance(value, Embedding)
+        and all_are(Usage, value.usage)
+        and is_usage_or_none(value.usage)
+    ):
         raise TypeError("no embedding")
     vectors = tuple(tuple(float(x) for x in vector) for vector in value.vectors)
     finite = all(math.isfinite(x) for vector in vectors for x in vector)
-    if not (finite and all(map(is_text_or_none, (value.model, value.request_id)))):
+    if not (finite and all_are(str | None, value.model, value.request_id)):
         raise TypeError("an embedding with a field of a wrong type")
     return replace(value, vectors=vectors)
 

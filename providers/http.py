@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -17,7 +16,7 @@ import anyio
 import httpx2
 
 from . import errors
-from .answer import Answer, decoded, read_json
+from .answer import Answer, checked, decoded, read_json
 from .body import Limits, Reader
 from .catalog import Provider
 from .classify import from_response
@@ -284,23 +283,3 @@ async def failure(provider: Provider, reader: Reader) -> errors.UpstreamError:
         request_id=reader.request_id,
         quirks=provider.quirks,
     )
-
-
-def checked(provider: str, call: EmbedCall, found: Embedding, known_as: str | None) -> Embedding:
-    """The embedding, if it has what was asked for."""
-    if len(found.vectors) != len(call.texts):
-        raise errors.Garbled(
-            provider,
-            f"{len(call.texts)} texts were sent and {len(found.vectors)} vectors came back",
-            request_id=known_as,
-        )
-    sizes = {len(vector) for vector in found.vectors}
-    if call.dimensions is not None and sizes != {call.dimensions}:
-        raise errors.Refused(
-            provider,
-            f"the model does not make vectors of {call.dimensions} dimensions",
-            request_id=known_as,
-        )
-    if len(sizes) != 1 or 0 in sizes:
-        raise errors.Garbled(provider, "the vectors differ in length", request_id=known_as)
-    return replace(found, request_id=known_as)

@@ -4,8 +4,7 @@ The code is a stranger's. It is bounded in time and size, closed when its reader
 in our words, whatever it raises.
 """
 
-import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Self
@@ -23,8 +22,6 @@ from .translate import Progress, late
 from .types import Call, Chunk, EmbedCall, Embedding
 
 CODE = "its package's code"
-
-logger = logging.getLogger(__name__)
 
 
 class InCode:
@@ -60,20 +57,17 @@ class InCode:
     ) -> AsyncGenerator["Spoken"]:
         """The answer's chunks as they come. The waiting time runs between them, too."""
         code = self.ready(provider, key, local_only=local_only)
+        progress = Progress()
         patience = anyio.CancelScope(deadline=anyio.current_time() + limits.first_byte_s)
         # Both scopes are entered before the code can enter its own, and left after those.
         with patience, anyio.CancelScope() as closing:
+            chunks = begun(provider.name, lambda: code.stream(call, model=model, key=key))
             try:
-                chunks = code.stream(call, model=model, key=key)
-                answer = Spoken(provider.name, aiter(chunks), limits, patience)
-            except (Exception, SystemExit) as error:  # a stranger's code may raise anything
-                raise foreign.meaning(error, provider.name, CODE) from None
-            try:
-                yield answer
+                yield Spoken(provider.name, chunks, limits, patience, progress)
             finally:
-                await close(provider.name, answer.chunks, closing)
-        if patience.cancelled_caught and not answer.progress.complete:
-            raise late(provider.name, answer.progress)
+                await close(provider.name, chunks, closing)
+        if patience.cancelled_caught and not progress.complete:
+            raise late(provider.name, progress)
 
     async def embed(
         self,
@@ -128,6 +122,13 @@ def make(provider: Provider) -> CodeProvider:
     return code
 
 
+def begun(provider: str, speak: Callable[[], AsyncIterator[Chunk]]) -> AsyncIterator[Chunk]:
+    try:
+        return aiter(speak())
+    except (Exception, SystemExit) as error:  # a stranger's code may raise anything
+        raise foreign.meaning(error, provider, CODE) from None
+
+
 def cancelled() -> tuple[type[BaseException], ...]:
     return (anyio.get_cancelled_exc_class(),)
 
@@ -179,12 +180,13 @@ class Spoken:
         chunks: AsyncIterator[Chunk],
         limits: Limits,
         patience: anyio.CancelScope,
+        progress: Progress,
     ) -> None:
         self.provider = provider
         self.chunks = chunks
         self.limits = limits
         self.patience = patience
-        self.progress = Progress()
+        self.progress = progress
         self.taken = 0
         self.failure: errors.UpstreamError | None = None
         self.ended = False

@@ -128,9 +128,7 @@ class ForeignEmbed:
 def written(what: str, provider: str, encode: Callable[[], Request]) -> Request:
     """Raises Faulted where a foreign wire makes no request; nothing was sent then."""
     try:
-        made = encode()
-        if not isinstance(made, Request):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError("no request")
+        return foreign.request(encode())
     except UpstreamError as error:
         raise foreign.own(error, provider) from None
     except (Exception, SystemExit) as error:  # a stranger's code may raise anything
@@ -138,7 +136,6 @@ def written(what: str, provider: str, encode: Callable[[], Request]) -> Request:
         raise Faulted(
             provider, f"{what} made no request ({type(error).__name__}); nothing was sent"
         ) from None
-    return made
 
 
 def read(what: str, provider: str, decode: Callable[[], T]) -> T:

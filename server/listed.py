@@ -31,6 +31,7 @@ class Listed:
     cost_multiplier: Decimal
     use_for: tuple[str, ...]
     problem: str = ""
+    broken: str = ""
     found: Probe | None = None
 
     @property
@@ -92,6 +93,8 @@ class Listed:
         row = self.provider
         if not self.enabled:
             return "disabled", f"is switched off (providers.{row.name}.enabled)"
+        if self.broken:
+            return "disabled", f"cannot be used: {self.broken}"
         if not row.base_url:
             return "disabled", f"has no address; set {' or '.join(row.url_env) or 'base_url'}"
         if self.key is None and row.key_required and row.auth != "none":
@@ -104,6 +107,8 @@ class Listed:
         """Does the model run on this machine, or on one the user trusts like it?"""
         if not runs_here(self.provider, model):
             return False
+        if self.provider.plugin is not None:
+            return True  # only the user's own `local = true` made it local
         url = urlsplit(self.provider.base_url)
         host = url.hostname or ""
         return url.scheme == "mock" or loopback(host) or host in trusted_hosts

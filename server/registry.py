@@ -5,19 +5,20 @@ it has loaded, else the first it lists; else the row's `default`.
 """
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from ..providers import catalog, probe
 from ..providers.catalog import Provider
+from . import own_rows
 from .errors import ConfigError, NotFound
 from .keys import Key, Keys
 from .listed import Listed
-from .own_rows import merged
 from .settings import DefaultsSettings, ProviderSettings, Settings
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 FOUND_FOR_S = 15.0
 PROBE_S = 1.0
+UNREAD = "is not read yet"
 
 
 @dataclass(slots=True)
@@ -33,15 +35,34 @@ class Registry:
 
     rows: dict[str, Listed]
     aliases: Mapping[str, str] = field(default_factory=dict[str, str])
+    unread: dict[str, Callable[[], Listed]] = field(default_factory=dict[str, Callable[[], Listed]])
     asked_at: float = -FOUND_FOR_S
     asking: anyio.Lock = field(default_factory=anyio.Lock)
 
     @classmethod
     def build(cls, settings: Settings, keys: Keys, environ: Mapping[str, str]) -> "Registry":
-        """Raises ConfigError for an address in a variable that is none."""
-        names = [*settings.providers, *catalog.shipped_rows()]
-        rows = {n: listed(n, settings, keys, environ) for n in dict.fromkeys(names)}
-        return cls(rows, settings.routing.aliases)
+        """Imports no package: rows that need one wait for `read_plugins`. Raises ConfigError for
+        an address in a variable that is none."""
+        rows: dict[str, Listed] = {}
+        unread: dict[str, Callable[[], Listed]] = {}
+        for name in dict.fromkeys([*settings.providers, *catalog.shipped_rows()]):
+            row = own_rows.unread(name, settings)
+            rows[name] = listed(row, settings, keys, environ)
+            if own_rows.foreign_wires(row):
+                rows[name] = replace(rows[name], broken=UNREAD)
+                unread[name] = partial(from_package, name, settings, keys, environ)
+        return cls(rows, settings.routing.aliases, unread)
+
+    def read_plugins(self) -> bool:
+        """Imports the packages that the user's rows need, once. One that is broken is its row's
+        reason. Whether there were any."""
+        unread, self.unread = self.unread, {}
+        for name, read in unread.items():
+            try:
+                self.rows[name] = read()
+            except (LookupError, ConfigError) as error:
+                self.rows[name] = replace(self.rows[name], broken=str(error))
+        return bool(unread)
 
     def listed(self) -> tuple[Listed, ...]:
         return tuple(self.rows.values())
@@ -163,9 +184,14 @@ def may_be_asked(row: Listed) -> bool:
     return row.enabled and provider.local and real and not row.chosen
 
 
-def listed(name: str, settings: Settings, keys: Keys, environ: Mapping[str, str]) -> Listed:
+def from_package(name: str, settings: Settings, keys: Keys, environ: Mapping[str, str]) -> Listed:
+    return listed(own_rows.read(name, settings), settings, keys, environ)
+
+
+def listed(row: Provider, settings: Settings, keys: Keys, environ: Mapping[str, str]) -> Listed:
+    name = row.name
     said = settings.providers.get(name, ProviderSettings())
-    provider = addressed(merged(name, settings), said, environ)
+    provider = addressed(row, said, environ)
     key = keys.for_provider(provider)
     return Listed(
         provider=provider,
