@@ -63,8 +63,7 @@ class CodeFactory(Protocol):
 
 
 class Broken(LookupError):
-    """A package is there and cannot be used. The message says why, after its subject; it never
-    repeats what the package's code said."""
+    """A package is there and cannot be used. The message never repeats what its code said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +134,7 @@ def load(kind: Kind, name: str, check: Callable[[Any], str]) -> Any:
         problem = problem or check(found)
         if not problem:
             return found
-    raise Broken(f"the {kind} {name} of {plugin.package} is not used: {problem}")
+    raise Broken(f"the {kind} {name} of {plugin.package}: {problem}")
 
 
 @lru_cache
@@ -157,7 +156,7 @@ def row(name: str) -> Provider:
     except (TypeError, ValueError, AttributeError) as error:
         package = installed("provider")[name].package
         raise Broken(
-            f"the provider {name} of {package} is not used: its row is not valid: {told(error)}"
+            f"the provider {name} of {package}: its ROW is not valid: {told(error)}"
         ) from None
 
 

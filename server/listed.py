@@ -94,7 +94,7 @@ class Listed:
         if not self.enabled:
             return "disabled", f"is switched off (providers.{row.name}.enabled)"
         if self.broken:
-            return "disabled", f"cannot be used: {self.broken}"
+            return "disabled", f"is broken: {self.broken}"
         if not row.base_url:
             return "disabled", f"has no address; set {' or '.join(row.url_env) or 'base_url'}"
         if self.key is None and row.key_required and row.auth != "none":

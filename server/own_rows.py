@@ -53,7 +53,7 @@ def unread(name: str, settings: Settings) -> Provider:
 def foreign_wires(row: Provider) -> set[str]:
     """The wires of this row that a package must bring; one is `plugin` where it brings the whole
     provider."""
-    return {row.wire, row.embed_wire or row.wire} - plugins.builtin("wire")
+    return {*filter(None, (row.wire, row.embed_wire))} - plugins.builtin("wire")
 
 
 def read(name: str, settings: Settings) -> Provider:
@@ -63,7 +63,8 @@ def read(name: str, settings: Settings) -> Provider:
 
     row = merged(name, settings)
     if row.plugin is None:
-        chat_wire(row.wire)
+        if row.wire:
+            chat_wire(row.wire)
         if row.embed_wire:
             embed_wire(row.embed_wire)
     return row

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FOUND_FOR_S = 15.0
 PROBE_S = 1.0
-UNREAD = "is not read yet"
+UNREAD = "its package is not read yet"
 
 
 @dataclass(slots=True)
