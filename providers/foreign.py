@@ -21,6 +21,7 @@ from .waits import LONGEST_S, SHORTEST_S
 
 logger = logging.getLogger(__name__)
 
+ANYTHING = (Exception, SystemExit, BaseExceptionGroup)  # what a stranger's code may raise
 FINISH_REASONS = get_args(FinishReason)
 COUNTS = tuple(field.name for field in fields(Usage) if field.name != "estimated")
 

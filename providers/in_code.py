@@ -83,7 +83,7 @@ class InCode:
         with anyio.move_on_after(limits.first_byte_s):
             try:
                 return foreign.embedding(await code.embed(call, model=model, key=key))
-            except (Exception, SystemExit, *cancelled()) as error:
+            except failures() as error:
                 raise_if_ours(error)
                 raise foreign.meaning(error, provider.name, CODE) from None
         raise errors.TimedOut(provider.name, f"no whole answer within {limits.first_byte_s:g} s")
@@ -94,7 +94,7 @@ class InCode:
         with anyio.move_on_after(timeout_s):
             try:
                 return sound(await code.health(key))
-            except (Exception, SystemExit, *cancelled()) as error:
+            except failures() as error:
                 raise_if_ours(error)
                 raise foreign.meaning(error, provider.name, CODE) from None
         raise errors.TimedOut(provider.name, f"no whole answer within {timeout_s:g} s")
@@ -112,7 +112,7 @@ def make(provider: Provider) -> CodeProvider:
         code = plugins.factory_of(provider.plugin or "")(provider)
     except LookupError as error:
         raise errors.Misdirected(provider.name, f"{error}; nothing was sent") from None
-    except (Exception, SystemExit) as error:
+    except foreign.ANYTHING as error:
         foreign.note(error, provider.name, CODE)
         raise errors.Misdirected(
             provider.name, f"{CODE} did not start ({type(error).__name__}); nothing was sent"
@@ -125,18 +125,20 @@ def make(provider: Provider) -> CodeProvider:
 def begun(provider: str, speak: Callable[[], AsyncIterator[Chunk]]) -> AsyncIterator[Chunk]:
     try:
         return aiter(speak())
-    except (Exception, SystemExit) as error:  # a stranger's code may raise anything
+    except foreign.ANYTHING as error:
         raise foreign.meaning(error, provider, CODE) from None
 
 
-def cancelled() -> tuple[type[BaseException], ...]:
-    return (anyio.get_cancelled_exc_class(),)
+def failures() -> tuple[type[BaseException], ...]:
+    """Whatever a stranger's code may raise, a cancellation of its own included."""
+    return (*foreign.ANYTHING, anyio.get_cancelled_exc_class())
 
 
 def raise_if_ours(error: BaseException) -> None:
     """Raises the cancellation that one of our scopes asked for. One that began inside the code
     must not reach our tasks: it would end the server's."""
-    if isinstance(error, cancelled()) and anyio.current_effective_deadline() == float("-inf"):
+    own = isinstance(error, anyio.get_cancelled_exc_class())
+    if own and anyio.current_effective_deadline() == float("-inf"):
         raise error
 
 
@@ -149,7 +151,7 @@ async def close(provider: str, what: object, closing: anyio.CancelScope) -> None
     closing.deadline = anyio.current_time() + CLOSE_S
     try:
         await aclose()
-    except (Exception, SystemExit, *cancelled()) as error:
+    except failures() as error:
         foreign.note(error, provider, f"closing {CODE}")
 
 
@@ -205,7 +207,7 @@ class Spoken:
             return self.heard(foreign.chunk(await anext(self.chunks)))
         except StopAsyncIteration:
             self.end()
-        except (Exception, SystemExit, *cancelled()) as error:
+        except failures() as error:
             raise_if_ours(error)
             self.fail(error)
         if self.failure is not None:

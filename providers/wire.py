@@ -131,7 +131,7 @@ def written(what: str, provider: str, encode: Callable[[], Request]) -> Request:
         return foreign.request(encode())
     except UpstreamError as error:
         raise foreign.own(error, provider) from None
-    except (Exception, SystemExit) as error:  # a stranger's code may raise anything
+    except foreign.ANYTHING as error:
         foreign.note(error, provider, what)
         raise Faulted(
             provider, f"{what} made no request ({type(error).__name__}); nothing was sent"
@@ -142,5 +142,5 @@ def read(what: str, provider: str, decode: Callable[[], T]) -> T:
     """Raises Garbled where a foreign wire does not understand an answer."""
     try:
         return decode()
-    except (Exception, SystemExit) as error:
+    except foreign.ANYTHING as error:
         raise foreign.meaning(error, provider, what) from None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from ..providers import catalog, probe
+from ..providers import catalog, plugins, probe
 from ..providers.catalog import Provider
 from . import own_rows
 from .errors import ConfigError, NotFound
@@ -137,6 +137,9 @@ class Registry:
             yield from row.models
 
     def near(self, name: str, known: Collection[str]) -> str:
+        packaged = next((p for p in plugins.names("provider") if name.startswith(p)), None)
+        if packaged is not None and packaged not in self.rows:
+            return f"A package brings {packaged}; to use it: roundhouse providers add {packaged}"
         close = get_close_matches(name, known, 1)
         return f"Did you mean {close[0]!r}?" if close else f"Providers: {', '.join(self.rows)}."
 
