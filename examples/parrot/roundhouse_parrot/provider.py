@@ -15,7 +15,7 @@ class Parrot:
         "key_required": False,
         "capabilities": ["chat", "streaming", "embeddings", "offline"],
         "default": "grey",
-        "embedding_model": "grey",
+        "embedding_model": "feather",
         "models": {"grey": {"context": 4096, "max_output": 1024, "quality": 1}},
     }
 
@@ -41,4 +41,4 @@ class Parrot:
         return Embedding(vectors=vectors, usage=Usage(input=words, output=0), model=model)
 
     async def health(self, key: str | None) -> Probe:
-        return Probe(reachable=True, models=("grey",), embedding=("grey",), detail="sits there")
+        return Probe(reachable=True, models=("grey", "feather"), embedding=("feather",))
