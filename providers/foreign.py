@@ -111,7 +111,7 @@ def own(error: UpstreamError, provider: str) -> UpstreamError:
     """The same error as one of the classes we know, with bounded fields."""
     made = next(kind for kind in type(error).__mro__ if kind in KINDS)
     kind = cast("type[UpstreamError]", made)
-    return kind(
+    known = kind(
         provider,
         cleaned(str(error.detail)) or "it gave no reason",
         status=error.status if isinstance(error.status, int) else None,
@@ -121,6 +121,9 @@ def own(error: UpstreamError, provider: str) -> UpstreamError:
         request_id=None if error.request_id is None else cleaned(str(error.request_id)),
         model_specific=bool(error.model_specific),
     )
+    if error.billing in ("presumed", "observed"):
+        known.billing = error.billing
+    return known
 
 
 def wait(seconds: Any) -> float | None:

@@ -1,5 +1,7 @@
 """Packages of others: found by their entry points, used when the configuration names them."""
 
+import os
+import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -355,6 +357,25 @@ async def test_the_examples_wire_speaks_through_a_real_server(parrot: Path, home
     assert said["usage"] == {"input": 2, "output": 2}
     assert server.posts[0].path == "/v1/speak"
     assert server.posts[0].json == {"model": "grey", "hear": "Pretty Polly", "most_words": 9}
+
+
+@needs_example
+def test_the_examples_cases_run_beside_our_own(parrot: Path) -> None:
+    environ = {**os.environ, "PYTHONPATH": str(parrot), "ROUNDHOUSE_WIRE_CASES": str(PARROT)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "parrot"]
+
+    done = subprocess.run(
+        [*command, "tests/wires"],
+        cwd=Path(__file__).parent.parent,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
 
 
 @needs_example

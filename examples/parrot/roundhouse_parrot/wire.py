@@ -33,6 +33,8 @@ def encode(call: Call, *, model: str, provider: Provider, stream: bool = True) -
 
 def decode(body: Any, *, provider: str) -> Chunk:
     """A whole answer, from a service that does not stream: {"text": ..., "end": ...}."""
+    if "end" not in body:
+        raise from_body(provider, body)
     return Chunk(
         text=body["text"], finish_reason=ENDS[body["end"]], usage=usage(body), done=True, ended=True
     )
