@@ -131,10 +131,17 @@ def load(kind: Kind, name: str, check: Callable[[Any], str]) -> Any:
     problem = plugin.unusable
     if not problem:
         found, problem = imported(kind, name)
-        problem = problem or check(found)
+        problem = problem or looked_at(found, check)
         if not problem:
             return found
     raise Broken(f"the {kind} {name} of {plugin.package}: {problem}")
+
+
+def looked_at(found: Any, check: Callable[[Any], str]) -> str:
+    try:
+        return check(found)
+    except Exception as error:  # a stranger's attributes may raise anything
+        return f"looking at it failed ({type(error).__name__})"
 
 
 @lru_cache
@@ -153,7 +160,7 @@ def row(name: str) -> Provider:
     factory = factory_of(name)
     try:
         return checked(name, factory.ROW)
-    except (TypeError, ValueError, AttributeError) as error:
+    except Exception as error:  # a stranger's mapping may raise anything
         package = installed("provider")[name].package
         raise Broken(
             f"the provider {name} of {package}: its ROW is not valid: {told(error)}"
@@ -161,7 +168,7 @@ def row(name: str) -> Provider:
 
 
 def checked(name: str, given: Mapping[str, Any]) -> Provider:
-    """The row with every field of its type. Raises TypeError, ValueError and AttributeError."""
+    """The row with every field of its type. Raises whatever a wrong one leads to."""
     from pydantic import TypeAdapter
 
     said = {key: value for key, value in given.items() if key not in USERS_WORD}

@@ -29,6 +29,12 @@ BROKEN = """
 print("a line on stdout")
 raise RuntimeError("sk-canary-0123456789")
 """
+LOOKLESS = """
+class Meta(type):
+    ROW = property(lambda self: 1 / 0)
+class Thing(metaclass=Meta):
+    pass
+"""
 Install = Callable[..., None]
 
 needs_example = pytest.mark.skipif(
@@ -133,6 +139,7 @@ def test_metadata_nobody_can_read_hides_only_packages(
         ("flawed:Thing", "import sys; sys.exit(3)", "importing it failed (SystemExit)"),
         ("flawed:Thing", "Thing = 5", "it cannot be called"),
         ("flawed:Thing", "class Thing: pass", "it has no ROW"),
+        ("flawed:Thing", LOOKLESS, "looking at it failed (ZeroDivisionError)"),
         ("strange:Mute", "", "it has no stream and no embed and no health"),
     ],
 )
