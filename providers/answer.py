@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Self, TypeVar
 
 from . import errors
@@ -10,7 +11,7 @@ from .body import Reader
 from .catalog import Provider
 from .framing import FRAMINGS, Event, Framing, Unframed
 from .json_text import TooDeep, loads
-from .types import Chunk
+from .types import Chunk, EmbedCall, Embedding
 from .wire import ChatWire
 
 GRACE_S = 0.25
@@ -148,3 +149,23 @@ def decoded(provider: str, read: Callable[[], T], *, request_id: str | None) -> 
         what = "not valid JSON" if type(error).__name__ == "JSONDecodeError" else "not understood"
         detail = str(error) if isinstance(error, Unframed | TooDeep) else f"the answer is {what}"
         raise errors.Garbled(provider, detail, request_id=request_id) from error
+
+
+def checked(provider: str, call: EmbedCall, found: Embedding, known_as: str | None) -> Embedding:
+    """The embedding, if it has what was asked for."""
+    if len(found.vectors) != len(call.texts):
+        raise errors.Garbled(
+            provider,
+            f"{len(call.texts)} texts were sent and {len(found.vectors)} vectors came back",
+            request_id=known_as,
+        )
+    sizes = {len(vector) for vector in found.vectors}
+    if call.dimensions is not None and sizes != {call.dimensions}:
+        raise errors.Refused(
+            provider,
+            f"the model does not make vectors of {call.dimensions} dimensions",
+            request_id=known_as,
+        )
+    if len(sizes) != 1 or 0 in sizes:
+        raise errors.Garbled(provider, "the vectors differ in length", request_id=known_as)
+    return replace(found, request_id=known_as)

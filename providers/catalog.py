@@ -68,7 +68,8 @@ class Provider:
     hosts: an address in one of its answers is followed, with the key, only to these.
 
     `effort_fields` are body fields that go along with `effort`; `embed_batch` texts and
-    `embed_tokens` tokens are the most one embedding request takes."""
+    `embed_tokens` tokens are the most one embedding request takes. `plugin` is the entry point of
+    the package whose code answers instead of a wire."""
 
     name: str
     base_url: str
@@ -116,6 +117,7 @@ class Provider:
     first_byte_timeout_s: float = 60.0
     concurrency: int = 8
     engine: Literal["lmstudio", "ollama", "llamacpp", "vllm", "mlx", "transformers"] | None = None
+    plugin: str | None = None
     remembered: dict[str, Model] = field(
         default_factory=dict[str, Model], init=False, repr=False, compare=False
     )

@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -18,11 +17,12 @@ import anyio
 import httpx2
 
 from . import errors
-from .answer import Answer, decoded, read_json
+from .answer import Answer, checked, decoded, read_json
 from .aws import Signer, unheard
 from .body import Limits, Reader
 from .catalog import Provider
 from .classify import from_response
+from .in_code import InCode, Spoken
 from .jobs import JobAnswer, answered
 from .mock import MockTransport
 from .outgoing import encoded, followed, located, usable
@@ -60,6 +60,7 @@ class Http:
         self.user_agent = user_agent
         self.signer = Signer(learned)
         self.mock = MockTransport()
+        self.code = InCode()
         self.near: Transport | None = None
         self.far: Transport | None = None
 
@@ -75,6 +76,7 @@ class Http:
         for transport in (near, far):
             if transport is not None:
                 await transport.aclose()
+        await self.code.aclose()
 
     @asynccontextmanager
     async def stream(
@@ -86,9 +88,16 @@ class Http:
         model: str,
         limits: Limits,
         local_only: bool = False,
-    ) -> AsyncGenerator[Answer | JobAnswer]:
+    ) -> AsyncGenerator[Answer | JobAnswer | Spoken]:
         """One chat request; the answer's chunks as they come. The waiting time of `limits` runs
         between chunks, too: do nothing slow there."""
+        if provider.plugin is not None:
+            speaking = self.code.stream(
+                provider, key, call, model=model, limits=limits, local_only=local_only
+            )
+            async with speaking as spoken:
+                yield spoken
+            return
         name = provider.facts(model).wire or provider.wire or ""
         wire = known(provider, chat_wire, name)
         question = wire.encode(call, model=model, provider=provider, stream=True)
@@ -111,6 +120,11 @@ class Http:
         local_only: bool = False,
     ) -> Embedding:
         """One embedding request; the caller splits by the model's or the row's `embed_batch`."""
+        if provider.plugin is not None:
+            made = await self.code.embed(
+                provider, key, call, model=model, limits=limits, local_only=local_only
+            )
+            return checked(provider.name, call, made, made.request_id)
         name = provider.facts(model).embed_wire or provider.embed_wire or "openai_embeddings"
         wire = known(provider, embed_wire, name)
         question = wire.encode(call, model=model, provider=provider)
@@ -285,23 +299,3 @@ async def failure(provider: Provider, reader: Reader) -> errors.UpstreamError:
         request_id=reader.request_id,
         quirks=provider.quirks,
     )
-
-
-def checked(provider: str, call: EmbedCall, found: Embedding, known_as: str | None) -> Embedding:
-    """The embedding, if it has what was asked for."""
-    if len(found.vectors) != len(call.texts):
-        raise errors.Garbled(
-            provider,
-            f"{len(call.texts)} texts were sent and {len(found.vectors)} vectors came back",
-            request_id=known_as,
-        )
-    sizes = {len(vector) for vector in found.vectors}
-    if call.dimensions is not None and sizes != {call.dimensions}:
-        raise errors.Refused(
-            provider,
-            f"the model does not make vectors of {call.dimensions} dimensions",
-            request_id=known_as,
-        )
-    if len(sizes) != 1 or 0 in sizes:
-        raise errors.Garbled(provider, "the vectors differ in length", request_id=known_as)
-    return replace(found, request_id=known_as)

@@ -46,6 +46,8 @@ def encoded(provider: str, body: Mapping[str, Any]) -> bytes:
         raise errors.Refused(
             provider, "the request has characters that are not Unicode text; nothing was sent"
         ) from None
+    except (TypeError, ValueError, RecursionError):
+        raise errors.Faulted(provider, "its request is not JSON; nothing was sent") from None
     if len(content) > REQUEST_CAP:
         size = len(content) / 1024 / 1024
         raise errors.Refused(

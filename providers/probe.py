@@ -83,9 +83,12 @@ async def probe(
     """Never raises an UpstreamError: what went wrong is in `detail`."""
     line = Line(http, provider, key, timeout_s)
     started = time.monotonic()
-    if not (provider.models_path or provider.key_path or provider.engine):
+    if not (provider.models_path or provider.key_path or provider.engine or provider.plugin):
         return await reached(line, started)
     try:
+        if provider.plugin is not None:
+            said = await http.code.health(provider, key, timeout_s)
+            return replace(said, latency_ms=ms(started))
         found = await INVENTORIES.get(provider.engine or "", listed_models)(line)
     except UpstreamError as error:
         return failed(error, key, ms(started))

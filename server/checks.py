@@ -4,12 +4,11 @@ import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from pathlib import Path as FilePath
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ..providers import catalog
+from ..providers import catalog, plugins
 from . import tasks
 from .files import too_wide
 from .lines import Path
@@ -23,7 +22,6 @@ from .settings import (
 )
 
 SECRET_HEADERS = {"authorization", "x-api-key", "api-key", "cookie", "proxy-authorization"}
-WIRES = FilePath(catalog.__file__).parent / "wires"
 LOCAL_SCHEMES = {"http", "mock"}
 
 
@@ -175,15 +173,9 @@ def check_provider(name: str, row: ProviderSettings, settings: Settings) -> None
     if row.like is not None:
         check_like(name, row.like, settings, path)
     elif name not in shipped and not ((row.wire or row.embed_wire) and row.base_url):
-        raise Wrong(
-            path,
-            f"nobody knows {name!r}; give it wire and base_url, or like{near(name, {*shipped})}",
-        )
+        check_plugin(name, row, path)
     for key in ("wire", "embed_wire"):
-        wire = getattr(row, key)
-        wires = {found.stem for found in WIRES.glob("*.py")} - {"__init__"}
-        if wire is not None and wire not in wires:
-            raise Wrong((*path, key), f"there is no wire {wire!r}{near(wire, wires)}")
+        check_wire(getattr(row, key), (*path, key))
     for header in row.headers:
         if header.lower() in SECRET_HEADERS:
             raise Wrong(
@@ -194,9 +186,31 @@ def check_provider(name: str, row: ProviderSettings, settings: Settings) -> None
         check_url(row.base_url, is_local(name, row), settings, (*path, "base_url"))
 
 
+def check_plugin(name: str, row: ProviderSettings, path: Path) -> None:
+    """A row without an address of its own is that of an installed package."""
+    packaged = plugins.names("provider")
+    if row.wire is None and name in packaged:
+        return
+    known = {*catalog.shipped_rows()} | packaged
+    raise Wrong(
+        path,
+        f"nobody knows {name!r}; give it wire and base_url, or like, or install the package that "
+        f"brings it{near(name, known)}",
+    )
+
+
+def check_wire(wire: str | None, path: Path) -> None:
+    ours = plugins.builtin("wire")
+    if wire is None or wire in ours or wire in plugins.names("wire"):
+        return
+    known = ours | plugins.names("wire")
+    raise Wrong(path, f"there is no wire {wire!r}{near(wire, {*known})}")
+
+
 def check_like(name: str, like: str, settings: Settings, path: Path) -> None:
     model = settings.providers.get(like)
-    if like == name or not (like in catalog.shipped_rows() or (model and model.like is None)):
+    there = like in catalog.shipped_rows() or (model and model.like is None)
+    if like == name or not (there or (model is None and like in plugins.names("provider"))):
         known = {*catalog.shipped_rows()} | {n for n, r in settings.providers.items() if not r.like}
         raise Wrong((*path, "like"), f"there is no provider {like!r} to copy{near(like, known)}")
 

@@ -151,10 +151,16 @@ class Desk:
     def take_up(self, settings: Settings, registry: Registry, config_hash: str) -> None:
         """Changed settings, for every call that begins from now on."""
         self.settings, self.registry, self.config_hash = settings, registry, config_hash
+        self.read_plugins()
         self.redactor.learn(registry.secrets())
         for made_of_settings in ("budgets", "prices", "roots"):
             self.__dict__.pop(made_of_settings, None)
         self.queues.clear()
+
+    def read_plugins(self) -> None:
+        """Imports the packages the user has providers of, when somebody first asks for any."""
+        if self.registry.read_plugins():
+            self.redactor.learn(self.registry.secrets())
 
     async def close(self) -> None:
         """Lets go of the network and the ledger, whichever were used."""

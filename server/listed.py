@@ -36,6 +36,7 @@ class Listed:
     allowance: Allowance = UNLIMITED
     problem: str = ""
     signed_with: str = ""
+    broken: str = ""
     found: Probe | None = None
 
     @property
@@ -120,6 +121,8 @@ class Listed:
         row = self.provider
         if not self.enabled:
             return "disabled", f"is switched off (providers.{row.name}.enabled)"
+        if self.broken:
+            return "disabled", f"is broken: {self.broken}"
         if not row.base_url:
             return "disabled", f"has no address; set {' or '.join(row.url_env) or 'base_url'}"
         if self.key is None and row.key_required and row.auth != "none":
@@ -134,6 +137,8 @@ class Listed:
         """Does the model run on this machine, or on one the user trusts like it?"""
         if not runs_here(self.provider, model):
             return False
+        if self.provider.plugin is not None:
+            return True  # only the user's own `local = true` made it local
         url = urlsplit(self.provider.base_url)
         host = url.hostname or ""
         return url.scheme == "mock" or loopback(host) or host in trusted_hosts

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from ..providers import catalog
+from ..providers import catalog, plugins
 from ..providers.catalog import Model, Provider
 from .config import WHOLE
 from .settings import ModelSettings, ProviderSettings, Settings
@@ -21,16 +21,60 @@ ASSUMED = ("chat", "streaming", "tools", "json", "embeddings")  # of a row that 
 
 
 def merged(name: str, settings: Settings) -> Provider:
-    """The shipped row, or the one it is like, with what the user says over it."""
+    """The shipped row, or the one it is like, with what the user says over it. Imports the package
+    whose provider this is, if it is one's; raises LookupError and plugins.Broken for it."""
     said = settings.providers.get(name, ProviderSettings())
     shipped = catalog.shipped_rows()
     if said.like is not None:
         base = alike(name, merged(said.like, settings))
     elif name in shipped:
         base = catalog.provider(name, shipped[name])
+    elif said.wire is None and said.embed_wire is None:
+        base = plugins.row(name)
     else:
         base = fresh(name, said)
     return over(base, said)
+
+
+def plugin_of(name: str, settings: Settings) -> str | None:
+    """The plugin whose row this is: that of a name neither we nor the user's `wire` explain."""
+    said = settings.providers.get(name, ProviderSettings())
+    if said.like is not None:
+        return plugin_of(said.like, settings)
+    explained = said.wire or said.embed_wire or name in catalog.shipped_rows()
+    return None if explained else name
+
+
+def unread(name: str, settings: Settings) -> Provider:
+    """The row as far as it is known without importing a package: of a plugin's provider only what
+    the user says of it."""
+    plugin = plugin_of(name, settings)
+    if plugin is None:
+        return merged(name, settings)
+    row = Provider(
+        name=name, wire="plugin", base_url=f"plugin://{plugin}", plugin=plugin, key_required=False
+    )
+    return over(row, settings.providers.get(name, ProviderSettings()))
+
+
+def foreign_wires(row: Provider) -> set[str]:
+    """The wires of this row that a package must bring; one is `plugin` where it brings the whole
+    provider."""
+    return {*filter(None, (row.wire, row.embed_wire))} - plugins.builtin("wire")
+
+
+def read(name: str, settings: Settings) -> Provider:
+    """The whole row. Imports the packages it needs; raises LookupError for one that is not there,
+    and plugins.Broken for one that cannot be used."""
+    from ..providers.wire import chat_wire, embed_wire
+
+    row = merged(name, settings)
+    if row.plugin is None:
+        if row.wire:
+            chat_wire(row.wire)
+        if row.embed_wire:
+            embed_wire(row.embed_wire)
+    return row
 
 
 def alike(name: str, model: Provider) -> Provider:

@@ -5,20 +5,21 @@ it has loaded, else the first it lists; else the row's `default`.
 """
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
-from ..providers import aws_profile, catalog, probe
+from ..providers import aws_profile, catalog, plugins, probe
 from ..providers.catalog import Provider
+from . import own_rows
 from .allowances import Allowance
 from .errors import ConfigError, NotFound
 from .keys import Key, Keys
 from .listed import Listed, how_to_key
-from .own_rows import merged
 from .settings import DefaultsSettings, ProviderSettings, Settings
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 FOUND_FOR_S = 15.0
 PROBE_S = 1.0
+UNREAD = "its package is not read yet"
 
 
 @dataclass(slots=True)
@@ -37,15 +39,34 @@ class Registry:
         default_factory=dict[str, str | tuple[str, ...]]
     )
     hidden: tuple[str, ...] = ()
+    unread: dict[str, Callable[[], Listed]] = field(default_factory=dict[str, Callable[[], Listed]])
     asked_at: float = -FOUND_FOR_S
     asking: anyio.Lock = field(default_factory=anyio.Lock)
 
     @classmethod
     def build(cls, settings: Settings, keys: Keys, environ: Mapping[str, str]) -> "Registry":
-        """Raises ConfigError for an address in a variable that is none."""
-        names = [*settings.providers, *catalog.shipped_rows()]
-        rows = {n: listed(n, settings, keys, environ) for n in dict.fromkeys(names)}
-        return cls(rows, settings.routing.aliases, aws_profile.secrets(environ))
+        """Imports no package: rows that need one wait for `read_plugins`. Raises ConfigError for
+        an address in a variable that is none."""
+        rows: dict[str, Listed] = {}
+        unread: dict[str, Callable[[], Listed]] = {}
+        for name in dict.fromkeys([*settings.providers, *catalog.shipped_rows()]):
+            row = own_rows.unread(name, settings)
+            rows[name] = listed(row, settings, keys, environ)
+            if own_rows.foreign_wires(row):
+                rows[name] = replace(rows[name], broken=UNREAD)
+                unread[name] = partial(from_package, name, settings, keys, environ)
+        return cls(rows, settings.routing.aliases, aws_profile.secrets(environ), unread)
+
+    def read_plugins(self) -> bool:
+        """Imports the packages that the user's rows need, once. One that is broken is its row's
+        reason. Whether there were any."""
+        unread, self.unread = self.unread, {}
+        for name, read in unread.items():
+            try:
+                self.rows[name] = read()
+            except (LookupError, ConfigError) as error:
+                self.rows[name] = replace(self.rows[name], broken=str(error))
+        return bool(unread)
 
     def listed(self) -> tuple[Listed, ...]:
         return tuple(self.rows.values())
@@ -135,6 +156,9 @@ class Registry:
             yield from row.models
 
     def near(self, name: str, known: Collection[str]) -> str:
+        packaged = next((p for p in plugins.names("provider") if name.startswith(p)), None)
+        if packaged is not None and packaged not in self.rows:
+            return f"A package brings {packaged}; to use it: roundhouse providers add {packaged}"
         close = get_close_matches(name, known, 1)
         return f"Did you mean {close[0]!r}?" if close else f"Providers: {', '.join(self.rows)}."
 
@@ -191,9 +215,14 @@ def may_be_asked(row: Listed) -> bool:
     return row.enabled and provider.local and real and not row.chosen
 
 
-def listed(name: str, settings: Settings, keys: Keys, environ: Mapping[str, str]) -> Listed:
+def from_package(name: str, settings: Settings, keys: Keys, environ: Mapping[str, str]) -> Listed:
+    return listed(own_rows.read(name, settings), settings, keys, environ)
+
+
+def listed(row: Provider, settings: Settings, keys: Keys, environ: Mapping[str, str]) -> Listed:
+    name = row.name
     said = settings.providers.get(name, ProviderSettings())
-    provider = addressed(merged(name, settings), said, environ)
+    provider = addressed(row, said, environ)
     key = keys.for_provider(provider)
     if key is not None and key.name in provider.bearer_env:
         provider = replace(provider, auth="bearer")

@@ -113,6 +113,7 @@ class Server(MCPServer[Any]):
         if not self.furnished:
             from .tools import strict_tools
 
+            self.desk.read_plugins()
             self._tool_manager = ToolManager(tools=list(strict_tools(self.desk)))
             self.furnished = True
 

@@ -1,5 +1,6 @@
 """Hand-written answers, streams, failures and error responses of every chat wire: one JSON file per
-wire in tests/wires, named like it.
+wire in tests/wires, named like it. ROUNDHOUSE_WIRE_CASES may name one more folder of them, for the
+wires of an installed package.
 
     answers   whole bodies and the completion they mean
     streams   lines of whole streams and the completion they mean
@@ -11,6 +12,7 @@ A line of an AWS event stream is the event's name, `!` before it for an exceptio
 """
 
 import json
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -19,9 +21,10 @@ from typing import Any
 from roundhouse_mcp.providers.wire import chat_wire
 
 FOLDER = Path(__file__).with_name("wires")
+MORE = os.environ.get("ROUNDHOUSE_WIRE_CASES")
+FILES = [*FOLDER.glob("*.json"), *(Path(MORE).glob("*.json") if MORE else ())]
 CASES: dict[str, Any] = {
-    file.stem: json.loads(file.read_text(encoding="utf-8"))
-    for file in sorted(FOLDER.glob("*.json"))
+    file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(FILES)
 }
 WIRES = tuple(CASES)
 MEDIA = {

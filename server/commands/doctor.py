@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import anyio
 import click
 
+from ...providers import plugins
 from ...providers.probe import Probe, probe
 from ..errors import ConfigError
 from ..home import Home
@@ -32,6 +33,8 @@ def command(*, ask: bool) -> None:
     there = home.config.exists()
     click.echo(f"Config      {home.config.name} {'is fine' if there else 'is not there; fine'}")
     click.echo(f"Ledger      {ledger(home)}")
+    for line in packages(bench):
+        click.echo(line)
     for problem in bench.keys.problems.values():
         click.echo(f"Key         {bad('not used')}: {problem}")
     works = shown(bench, anyio.run(probed, bench, ask))
@@ -56,6 +59,21 @@ def shown(bench: Workbench, probes: Mapping[str, Probe]) -> bool:
         mark = good("works") if works else bad("no   ")
         click.echo(bench.redactor.text(f"{mark}  {name:<14} {words}"))
     return any(works for _, works, _ in verdicts)
+
+
+def packages(bench: Workbench) -> Iterator[str]:
+    """What other packages bring, and whether it is in use. One that is broken says so in the line
+    of its provider."""
+    rows = bench.loaded.settings.providers
+    for kind in plugins.GROUPS:
+        for plugin in plugins.installed(kind).values():
+            said = f"{plugin.kind} {plugin.name} of {plugin.package}"
+            if plugin.unusable:
+                yield f"Package     {bad('not used')}: {said}: {plugin.unusable}"
+            elif kind == "provider" and plugin.name not in rows:
+                yield f"Package     {said}; to use it: roundhouse providers add {plugin.name}"
+            else:
+                yield f"Package     {said}"
 
 
 def good(word: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import click
 
-from ...providers import catalog
+from ...providers import catalog, plugins
 from ...providers.http import Http
 from ..environment import listed as comma_separated
 from ..environment import wants_list
@@ -84,8 +84,9 @@ def add(
     *,
     local: bool,
 ) -> None:
-    """Add provider NAME to the configuration."""
-    if not (like or (wire and base_url)):
+    """Add provider NAME to the configuration. One that an installed package brings needs no more
+    than its name."""
+    if not (like or (wire and base_url) or name in plugins.names("provider")):
         raise click.UsageError("give --like PROVIDER, or --wire and --base-url")
     said = {"like": like, "wire": wire, "base_url": base_url, "key_env": key_env}
     said |= {"local": local or None, "models": list(models) or None}

@@ -39,6 +39,7 @@ def workbench() -> Workbench:
     loaded = config.load(home, os.environ)
     keys = Keys.load(home, os.environ)
     registry = Registry.build(loaded.settings, keys, os.environ)
+    registry.read_plugins()
     return Workbench(
         home=home,
         loaded=loaded,

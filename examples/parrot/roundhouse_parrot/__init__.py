@@ -1,0 +1,1 @@
+"""A wire and a provider in code, as an example."""
