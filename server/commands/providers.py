@@ -67,8 +67,8 @@ def whole(rows: Sequence[Listed], plain: bool) -> list[str]:
     return [
         *matrix.table(rows, plain=plain),
         "",
-        "What a provider's models generally do, or only some of them. Fine-tuning is an offer of the",
-        "service; no tool here starts one. Everything about one: roundhouse providers NAME",
+        "What a provider's models generally do, or only some of them. Fine-tuning is an offer of",
+        "the service; no tool here starts one. Everything about one: roundhouse providers NAME",
     ]
 
 
