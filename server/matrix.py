@@ -151,7 +151,7 @@ def data(row: Listed) -> dict[str, Any]:
         "default_model": row.default_model,
         "embedding_model": row.embedding_model,
         "models": list(row.models),
-        "embed_batch": provider.embed_batch if provider.embed_wire else None,
+        "embed_batch": provider.batch(row.embedding_model or "") if provider.embed_wire else None,
         "retention": provider.retention,
         "quirks": sorted(provider.quirks),
         "docs": provider.docs,
