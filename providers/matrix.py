@@ -20,10 +20,16 @@ COLUMNS: Mapping[str, str] = {
     "offline": "offline",
 }
 QUIRKS: Mapping[str, str] = {
+    "bad_key_is_400": "answers 400 to a key it does not know, told apart by its words",
     "cache_points": "long system prompts are marked for its cache",
     "client_faults_are_500": "answers 500 to mistakes of the caller; these open no circuit",
-    "json_object": "takes no schema: it is asked for in words, and the answer is checked",
+    "instructed_json": "knows no JSON mode: a schema is asked for in words, the answer is checked",
+    "json_object": "knows JSON mode, no schema: that is asked for in words, the answer is checked",
+    "listed_models_only": "is asked for the models it lists alone; another name starts a download",
+    "nine_character_ids": "takes tool call ids of nine letters and digits; others are rewritten",
     "no_strict": "takes no `strict` beside a schema",
+    "reasoning_object": "takes the effort in an object of its own",
+    "unpaid_is_412": "answers 412 when the account has no money left",
 }
 
 

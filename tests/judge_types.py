@@ -70,6 +70,11 @@ ACCEPTED: dict[str, dict[str, str]] = {
     "anthropic": {"temperature": "older models take one, under the API version sent with it"},
     "deepseek": {"thinking": "a switch of its own; its users send it through the SDK's extra_body"},
     "groq": {"stream_options": USAGE},
+    "huggingface": {
+        "messages[].tool_calls[].function.parameters": OPENAI_SHAPE,
+        "tool_choice": OPENAI_SHAPE,
+    },
+    "openrouter": {"reasoning": "its own object (openrouter.ai/docs/use-cases/reasoning-tokens)"},
     "together": {
         "stream_options": USAGE,
         "tool_choice": OPENAI_SHAPE,
@@ -112,7 +117,7 @@ CHAT: dict[str, Make] = {
     ),
     "ollama": typed("ollama._types", "ChatRequest"),
     "gemini": parts("google.genai.types", GEMINI),
-    "cohere": arguments("cohere.v2.client", "V2Client", "chat_stream"),
+    "cohere": arguments("cohere.v2.client", "V2Client", "chat_stream", "stream"),
     "bedrock_converse": operation("bedrock-runtime", "ConverseStream", modelId="m"),
 }
 EMBED_JUDGES: dict[str, Make] = {

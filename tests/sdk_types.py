@@ -30,15 +30,17 @@ def typed(module: str, name: str) -> Make:
     return lambda: against(getattr(import_module(module), name))
 
 
-def arguments(module: str, name: str, method: str) -> Make:
-    """By the parameters of a method, where the body's fields have their names."""
+def arguments(module: str, name: str, method: str, *adds: str) -> Make:
+    """By the parameters of a method, where the body's fields have their names. `adds` are those the
+    method itself puts into the body."""
 
     def make() -> Judge:
         said = signature(getattr(getattr(import_module(module), name), method)).parameters
         named = {n: p for n, p in said.items() if n not in ("self", "request_options")}
         needed = {n: Required[p.annotation] for n, p in named.items() if p.default is p.empty}
         rest = {n: NotRequired[p.annotation] for n, p in named.items() if n not in needed}
-        return against(made_up_type("Body", {**needed, **rest}))
+        own = dict.fromkeys(adds, NotRequired[Any])
+        return against(made_up_type("Body", {**needed, **rest, **own}))
 
     return make
 
