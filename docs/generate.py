@@ -19,7 +19,6 @@ import click
 from roundhouse_mcp.providers import matrix
 from roundhouse_mcp.providers.catalog import Model, Provider, shipped
 from roundhouse_mcp.providers.prices import Rates, cost, rates
-from roundhouse_mcp.providers.probe import UNLOADERS
 from roundhouse_mcp.providers.types import Usage
 
 ROOT = Path(__file__).parents[1]
@@ -113,9 +112,7 @@ def privacy(rows: Sequence[Provider], now: float) -> Iterator[str]:
 
 def local(rows: Sequence[Provider], now: float) -> Iterator[str]:
     """The programs that run on the user's own machine."""
-    yield from head(
-        "provider", "start it", "looked for at", "its variable", "frees memory", "calls at a time"
-    )
+    yield from head("provider", "start it", "looked for at", "its variable", "calls at a time")
     for row in rows:
         if row.local:
             yield line(
@@ -123,7 +120,6 @@ def local(rows: Sequence[Provider], now: float) -> Iterator[str]:
                 row.start_hint.removeprefix("start it with "),
                 f"`{row.base_url}`",
                 code(row.url_env[:1]),
-                "yes" if row.engine in UNLOADERS else "no",
                 str(row.concurrency),
             )
 

@@ -73,6 +73,7 @@ ACCEPTED: dict[str, dict[str, str]] = {
     "huggingface": {
         "messages[].tool_calls[].function.parameters": OPENAI_SHAPE,
         "tool_choice": OPENAI_SHAPE,
+        "reasoning_effort": "its guide to gpt-oss: huggingface.co/docs/inference-providers",
     },
     "openrouter": {"reasoning": "its own object (openrouter.ai/docs/use-cases/reasoning-tokens)"},
     "together": {
@@ -156,8 +157,8 @@ def cases(row: Provider) -> Iterator[Case]:
         facts = row.facts(model)
         if facts.embeddings and row.embed_wire:
             yield from embeds(row, model, facts.embed_wire or row.embed_wire)
-        elif not facts.embeddings:
-            yield from chats(row, model, facts.wire or row.wire)
+        elif not facts.embeddings and (wire := facts.wire or row.wire):
+            yield from chats(row, model, wire)
 
 
 def chats(row: Provider, model: str, wire: str) -> Iterator[Case]:
