@@ -48,10 +48,8 @@ def usable(row: Listed) -> str:
     match row.absent()[0]:
         case None:
             return f"yes, {printable(row.key.name) if row.key else 'no key needed'}"
-        case "key_missing" if not row.problem and provider.key_env:
-            return f"needs {printable(provider.key_env[0])}"
         case "key_missing":
-            return "no, its key cannot be used" if row.problem else "no, it has no key"
+            return f"needs {printable(provider.key_env[0]) if provider.key_env else 'a key'}"
         case "not_running":
             return "no, it does not run"
         case _ if row.enabled and provider.url_env:
@@ -65,14 +63,19 @@ def sheet(row: Listed, prices: Mapping[str, Rates | None], *, plain: bool) -> li
     name, title = row.provider.name, row.provider.title
     lines = [printable(f"{title} ({name})" if title else name)]
     for label, value in facts(row, prices):
-        lines += textwrap.wrap(
-            printable(value),
-            WIDTH,
-            initial_indent=f"  {label:<{LABEL}}",
-            subsequent_indent=" " * (LABEL + 2),
-            break_on_hyphens=False,
-        )
+        lines += paragraph(label, printable(value))
     return [shown(line, plain=plain) for line in lines]
+
+
+def paragraph(label: str, value: str) -> list[str]:
+    """A labelled value. One long word, an address, has a line of its own: it is to be copied."""
+    if " " not in value and len(value) > WIDTH - LABEL - 2:
+        return [f"  {label}", *textwrap.wrap(value, WIDTH, initial_indent="    ")]
+    indent = " " * (LABEL + 2)
+    first = f"  {label:<{LABEL}}"
+    return textwrap.wrap(
+        value, WIDTH, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False
+    )
 
 
 def facts(row: Listed, prices: Mapping[str, Rates | None]) -> Iterator[tuple[str, str]]:
@@ -113,7 +116,8 @@ def batch(row: Listed) -> str:
     """How many texts a request carries, if it embeds at all."""
     if row.provider.embed_wire is None:
         return ""
-    return f"{row.provider.batch(row.embedding_model or ''):,} texts in a request"
+    most = row.provider.batch(row.embedding_model or "")
+    return "one text in a request" if most == 1 else f"{most:,} texts in a request"
 
 
 def described(row: Listed, model: str | None, prices: Mapping[str, Rates | None]) -> str:

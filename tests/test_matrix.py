@@ -50,6 +50,15 @@ def test_a_line_for_every_provider_says_what_it_can_and_what_it_needs(run: Run, 
     assert CANARY not in result.output
 
 
+def test_a_key_that_cannot_be_used_is_still_needed(run: Run, home: Path) -> None:
+    write_config(home)
+
+    lines = named(run("providers", OPENAI_API_KEY="two words"))
+
+    assert lines["openai"].endswith("needs OPENAI_API_KEY")
+    assert "is not used" in run("providers openai", OPENAI_API_KEY="two words").output
+
+
 def test_what_only_some_models_can_is_said_so() -> None:
     row = catalog.provider(
         "x",
