@@ -124,6 +124,14 @@ def write_config(home: Path, *parts: str) -> None:
     (home / "config.toml").chmod(0o600)
 
 
+def stripped() -> dict[str, str | None]:
+    """Every variable of this machine's that would be read, to be taken out."""
+    rows = shipped().values()
+    known = {name for row in rows for name in (*row.key_env, *row.url_env)}
+    ours = {name for name in os.environ if name.startswith("ROUNDHOUSE_")}
+    return dict.fromkeys(known | ours)
+
+
 @dataclass(frozen=True, slots=True)
 class Inside(Seat):
     """A seat at a server in this process, whose desk can be looked at."""

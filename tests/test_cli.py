@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from seats import QUIET, budget, scripted, write_config
+from seats import QUIET, budget, scripted, stripped, write_config
 
-from roundhouse_mcp.providers import catalog
 from roundhouse_mcp.server.__main__ import command_line, is_server
 from roundhouse_mcp.server.commands.call import value_of
 from roundhouse_mcp.server.commands.root import COMMANDS
@@ -23,14 +22,6 @@ from roundhouse_mcp.server.commands.root import COMMANDS
 CANARY = "sk-canary-0123456789abcdef"
 ONE = scripted("one", "text=All%20is%20well.", more='embedding_model = "finder"')
 Run = Callable[..., Result]
-
-
-def stripped() -> dict[str, str | None]:
-    """Every variable of this machine's that would be read, to be taken out."""
-    rows = catalog.shipped().values()
-    known = {name for row in rows for name in (*row.key_env, *row.url_env)}
-    ours = {name for name in os.environ if name.startswith("ROUNDHOUSE_")}
-    return dict.fromkeys(known | ours)
 
 
 @pytest.fixture

@@ -3,9 +3,10 @@
 import anyio
 import click
 
-from ...providers.prices import Rates, rates
+from ...providers.prices import rates
 from ...providers.probe import probe
 from ..listed import Listed
+from ..money import list_price
 from .providers import network
 from .workbench import Workbench, workbench
 
@@ -62,18 +63,9 @@ def line(bench: Workbench, row: Listed, model: str) -> str:
     )
     parts = [
         f"{row.provider.name}/{model}".ljust(44),
-        price(known),
+        list_price(known),
         f"{facts.context:,} tokens" if facts.context else "",
         ", ".join(can for can in ("vision", "tools", "reasoning") if getattr(facts, can)),
         "embeddings" if row.embeds(model) else "",
     ]
     return "  ".join(filter(None, parts))
-
-
-def price(known: Rates | None) -> str:
-    """`$1.25 in, $10 out` per million tokens."""
-    if known is None:
-        return "price unknown"
-    if known.source == "local":
-        return "local"
-    return f"${known.input / 1e9:g} in, ${known.output / 1e9:g} out"

@@ -1,6 +1,8 @@
-"""`roundhouse providers`: list them, and change them in config.toml with its comments kept."""
+"""`roundhouse providers`: show them, and change them in config.toml with its comments kept."""
 
+import json
 import os
+import sys
 import tomllib
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +12,8 @@ import click
 
 from ...providers import catalog, plugins
 from ...providers.http import Http
+from ...providers.prices import rates
+from .. import matrix
 from ..environment import listed as comma_separated
 from ..environment import wants_list
 from ..errors import ConfigError
@@ -21,12 +25,61 @@ from .edits import Tables, edit, table
 from .workbench import Workbench, workbench
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def command(ctx: click.Context) -> None:
-    """The providers there are: list, add, set, remove."""
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(list_providers)
+class Providers(click.Group):
+    """A provider's name, or nothing, stands where other groups want a subcommand."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=Providers)
+def command() -> None:
+    """The providers there are, and what each can do. NAME in place of a command shows one."""
+
+
+@command.command("show")
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print it for scripts.")
+@click.option("--plain", is_flag=True, help="Print ASCII only.")
+def show(name: str | None, *, as_json: bool, plain: bool) -> None:
+    """Show what every provider can do, or everything about the one named."""
+    bench = workbench()
+    if name is not None:
+        bench.registry.named(name)
+    anyio.run(ask_local, bench)
+    rows = [
+        row
+        for row in bench.registry.listed()
+        if row.provider.name == name or (name is None and not row.provider.by_name_only)
+    ]
+    if as_json:
+        data = [matrix.data(row) for row in rows]
+        click.echo(bench.redactor.text(json.dumps(data if name is None else data[0], indent=2)))
+        return
+    plain = plain or not (sys.stdout.encoding or "").lower().startswith("utf")
+    for line in sheet(bench, rows[0], plain) if name else whole(rows, plain):
+        click.echo(bench.redactor.text(line))
+
+
+def whole(rows: Sequence[Listed], plain: bool) -> list[str]:
+    return [
+        *matrix.table(rows, plain=plain),
+        "",
+        "What a provider's models generally do, or only some of them. Fine-tuning is an offer of",
+        "the service; no tool here starts one. Everything about one: roundhouse providers NAME",
+    ]
+
+
+def sheet(bench: Workbench, row: Listed, plain: bool) -> list[str]:
+    models = filter(None, (row.default_model, row.embedding_model))
+    overrides = bench.prices()
+    prices = {
+        model: rates(row.provider, model, overrides=overrides, multiplier=row.cost_multiplier)
+        for model in models
+    }
+    return matrix.sheet(row, prices, plain=plain)
 
 
 @command.command("list")

@@ -335,7 +335,7 @@ def test_embeddings_are_asked_for_as_the_service_takes_them() -> None:
 
     plain = {"model": "m", "input": ["a", "b"], "dimensions": 4}
     assert sent("openai") == {**plain, "encoding_format": "base64"}
-    assert sent("together") == plain
+    assert sent("together") == {"model": "m", "input": ["a", "b"]}
     assert sent("ollama") == plain
 
 
