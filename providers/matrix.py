@@ -24,7 +24,6 @@ QUIRKS: Mapping[str, str] = {
     "cache_points": "long system prompts are marked for its cache",
     "client_faults_are_500": "answers 500 to mistakes of the caller; these open no circuit",
     "closed_schemas": "takes only schemas that forbid additional properties; others go in words",
-    "instructed_json": "knows no JSON mode: a schema is asked for in words, the answer is checked",
     "json_object": "knows JSON mode, no schema: that is asked for in words, the answer is checked",
     "listed_models_only": "is asked for the models it lists alone; another name starts a download",
     "nine_character_ids": "takes tool call ids of nine letters and digits; others are rewritten",

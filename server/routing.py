@@ -20,6 +20,7 @@ from .strategies import ordered, why
 
 SMALLEST_CAP = 256
 LARGEST_CAP = 10_000_000  # more than any model writes; what it may cost fits the ledger's integers
+LEAST_CAPS = {"openai_responses": 16}  # wires whose services refuse a smaller output cap
 CEILING = Rates(  # what an unknown price is held and charged at, where the user allows that
     input=75_000_000_000,
     output=300_000_000_000,
@@ -124,7 +125,8 @@ def cap_for(offer: Offer, demand: Demand) -> int:
     """The output cap to send: the caller's, else the default, within what the model can write."""
     if "embeddings" in demand.needs:
         return 0
-    wanted = demand.cap or offer.max_tokens
+    least = LEAST_CAPS.get(offer.facts.wire or offer.provider.wire or "", 1)
+    wanted = max(demand.cap or offer.max_tokens, least)
     return min(wanted, offer.facts.max_output or LARGEST_CAP)
 
 

@@ -37,7 +37,7 @@ FINISH: dict[str, FinishReason] = {
 def encode(call: Call, *, model: str, provider: Provider, stream: bool = True) -> Request:
     facts = provider.facts(model)
     body: dict[str, Any] = {"model": name_on_wire(provider, model)}
-    if call.output_schema is not None and "instructed_json" not in provider.quirks:
+    if call.output_schema is not None:
         body["response_format"] = response_format(call.output_schema, provider)
     body["messages"] = [message(each) for each in messages(call, provider)]
     body[facts.max_tokens_field or provider.max_tokens_field] = output_cap(call, facts)
@@ -56,7 +56,7 @@ def encode(call: Call, *, model: str, provider: Provider, stream: bool = True) -
 def messages(call: Call, provider: Provider) -> Sequence[Message]:
     """As this service takes them: a schema in words where it takes none, ids as it knows them."""
     said = call.messages
-    if call.output_schema is not None and provider.quirks & {"instructed_json", "json_object"}:
+    if call.output_schema is not None and "json_object" in provider.quirks:
         said = instructed(said, call.output_schema)
     if "nine_character_ids" in provider.quirks:
         said = [with_short_ids(each) for each in said]
