@@ -1,7 +1,7 @@
 """Every provider we can name: rows of catalog.toml, with the user's own rows merged over them."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -13,6 +13,7 @@ Auth = Literal["bearer", "api-key", "x-api-key", "x-goog-api-key", "aws", "none"
 REMEMBERED = 256
 REPEATED = frozenset({"/api", "/v1", "/v2"})
 SHIPPED = Path(__file__).with_name("catalog.toml")
+MODELS = Path(__file__).with_name("models.toml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +68,10 @@ class Provider:
     `key_path` proves one where the service has no list. `hosts` are patterns of the service's own
     hosts: an address in one of its answers is followed, with the key, only to these.
 
-    `effort_fields` are body fields that go along with `effort`; `embed_batch` texts and
-    `embed_tokens` tokens are the most one embedding request takes. `plugin` is the entry point of
-    the package whose code answers instead of a wire."""
+    `facts_from` names the table of models.toml that holds the facts of its models; `own_facts` are
+    the user's, and final. `effort_fields` are body fields that go along with `effort`;
+    `embed_batch` texts and `embed_tokens` tokens are the most one embedding request takes. `plugin`
+    is the entry point of the package whose code answers instead of a wire."""
 
     name: str
     base_url: str
@@ -108,7 +110,8 @@ class Provider:
     retention: str | None = None
     docs: str = ""
     start_hint: str = ""
-    models: tuple[Model, ...] = ()
+    facts_from: str | None = None
+    own_facts: tuple[Model, ...] = ()
     # Mostly from the user's configuration.
     api_version: str | None = None
     deployments: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -121,6 +124,14 @@ class Provider:
     remembered: dict[str, Model] = field(
         default_factory=dict[str, Model], init=False, repr=False, compare=False
     )
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The facts of all its models: the shipped ones as the user corrects them, then theirs."""
+        table = shipped_models(self.facts_from or "")
+        if not (table and self.own_facts):
+            return table or self.own_facts
+        return (*(corrected(row, self.own_facts) for row in table), *self.own_facts)
 
     def facts(self, model: str) -> Model:
         """Everything the rows say of `model`: the fields of every matching pattern, the longest
@@ -144,6 +155,16 @@ class Provider:
         return found
 
 
+def corrected(row: Model, own: Sequence[Model]) -> Model:
+    """A shipped row with the user's facts over it: they are final, also where its pattern is the
+    longer one."""
+    for said in own:
+        if fnmatchcase(row.pattern, said.pattern):
+            known = {f.name: getattr(said, f.name) for f in fields(said) if f.name != "pattern"}
+            row = replace(row, **{k: v for k, v in known.items() if v not in (None, ())})
+    return row
+
+
 def model(pattern: str, facts: Mapping[str, Any]) -> Model:
     """Model facts as read from TOML. Raises TypeError for a field no model has."""
     given = dict(facts)
@@ -155,13 +176,13 @@ def model(pattern: str, facts: Mapping[str, Any]) -> Model:
 def provider(name: str, row: Mapping[str, Any]) -> Provider:
     """A row as read from TOML. Raises TypeError for a field no row has."""
     given = dict(row)
-    models = tuple(model(pattern, facts) for pattern, facts in given.pop("models", {}).items())
+    own = tuple(model(pattern, facts) for pattern, facts in given.pop("models", {}).items())
     for key in ("key_env", "url_env", "region_env", "bearer_env", "hosts"):
         value = given.get(key, ())
         given[key] = (value,) if isinstance(value, str) else tuple(value)
     for key in ("capabilities", "drop", "quirks"):
         given[key] = frozenset(given.get(key, ()))
-    return Provider(name=name, models=models, **given)
+    return Provider(name=name, own_facts=own, **given)
 
 
 def located(row: Provider, value: str) -> Provider:
@@ -185,6 +206,18 @@ def located(row: Provider, value: str) -> Provider:
 @lru_cache
 def shipped_rows(path: Path = SHIPPED) -> Mapping[str, Mapping[str, Any]]:
     """The shipped rows as plain tables, for merging the user's over them."""
+    rows = tomllib.loads(path.read_text(encoding="utf-8"))
+    return {name: {**row, "facts_from": name} for name, row in rows.items()}
+
+
+@lru_cache
+def shipped_models(provider: str) -> tuple[Model, ...]:
+    """The shipped facts of one provider's models."""
+    return tuple(model(name, facts) for name, facts in all_models().get(provider, {}).items())
+
+
+@lru_cache
+def all_models(path: Path = MODELS) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 

@@ -184,7 +184,8 @@ def told(error: Exception) -> str:
     listed = cast("list[Mapping[str, Any]]", getattr(error, "errors", list)())
     if not listed:
         return type(error).__name__ if not isinstance(error, TypeError) else str(error)[:120]
-    return f"{'.'.join(str(part) for part in listed[0]['loc'])} ({listed[0]['type']})"
+    where = ".".join(str(part) for part in listed[0]["loc"]).replace("own_facts", "models")
+    return f"{where} ({listed[0]['type']})"
 
 
 def factory_of(name: str) -> CodeFactory:

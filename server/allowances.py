@@ -2,7 +2,7 @@
 Counted in the ledger over all processes. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .reasons import Block
 
@@ -10,8 +10,7 @@ MINUTE_S = 60.0
 DAY_S = 86_400.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
+class Allowance(NamedTuple):
     """None: not limited."""
 
     rpm: int | None = None
@@ -26,8 +25,7 @@ class Allowance:
 UNLIMITED = Allowance()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Used:
+class Used(NamedTuple):
     """What was used within the last minute and day. `oldest` is when the first request of the span
     began, so that its end frees a place."""
 

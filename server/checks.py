@@ -4,12 +4,12 @@ import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..providers import catalog, plugins
-from . import tasks
 from .files import too_wide
 from .lines import Path
 from .settings import (
@@ -19,6 +19,7 @@ from .settings import (
     ProviderSettings,
     RuleSettings,
     Settings,
+    WhenSettings,
 )
 
 SECRET_HEADERS = {"authorization", "x-api-key", "api-key", "cookie", "proxy-authorization"}
@@ -59,12 +60,16 @@ class Names:
     def __init__(self, settings: Settings) -> None:
         rows = catalog.shipped_rows()
         self.providers = {*rows, *settings.providers}
-        self.models: set[str] = set()
-        for row in settings.providers.values():
-            self.models |= {*row.models, *row.facts, *filter(None, (row.default,))}
-        for shipped in rows.values():
-            self.models |= {p for p in shipped.get("models", {}) if "/" in p}
+        self.settings = settings
         self.aliases = {*settings.routing.aliases}
+
+    @cached_property
+    def models(self) -> set[str]:
+        """Read where a name is in doubt only: the shipped facts are long."""
+        found = {p for table in catalog.all_models().values() for p in table if "/" in p}
+        for row in self.settings.providers.values():
+            found |= {*row.models, *row.facts, *filter(None, (row.default,))}
+        return found
 
     def check_provider(self, name: str, path: Path) -> None:
         if name not in self.providers:
@@ -146,9 +151,20 @@ def check_rule(n: int, rules: Sequence[RuleSettings]) -> None:
     path, when = ("routing", "rules", n, "when"), rules[n].when
     if when.max_input_tokens is not None and when.max_input_tokens < when.min_input_tokens:
         raise Wrong(path, "no call has fewer tokens than max_input_tokens and more than the least")
-    earlier = next((m for m in range(n) if tasks.covers(rules[m].when, when)), None)
+    earlier = next((m for m in range(n) if covers(rules[m].when, when)), None)
     if earlier is not None:
         raise Wrong(path, f"no call reaches this rule: rule {earlier + 1} takes all it is for")
+
+
+def covers(one: WhenSettings, other: WhenSettings) -> bool:
+    """Does every call that fits `other` fit `one`?"""
+    most = other.max_input_tokens
+    below = one.max_input_tokens is None or (most is not None and most <= one.max_input_tokens)
+    return (
+        one.min_input_tokens <= other.min_input_tokens
+        and below
+        and set(one.needs) <= set(other.needs)
+    )
 
 
 def check_strategy(name: str, path: Path) -> None:

@@ -1,8 +1,6 @@
 """A user's own rows over the shipped ones: changed providers, second accounts, new ones."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
-from fnmatch import fnmatchcase
+from dataclasses import replace
 from typing import Any
 
 from ..providers import catalog, plugins
@@ -147,25 +145,9 @@ def over(row: Provider, said: ProviderSettings) -> Provider:
         changes["first_byte_timeout_s"] = said.timeout_s
     if said.base_url is not None:
         changes["models_base"] = None
-    models = with_facts(row.models, said.facts)
-    return replace(row, drop=row.drop | {*said.drop}, models=models, **changes)
-
-
-def with_facts(rows: Sequence[Model], facts: Mapping[str, ModelSettings]) -> tuple[Model, ...]:
-    """The user's facts beside the shipped ones. They are final, also where a shipped pattern is
-    longer."""
-    own = [own_model(pattern, said) for pattern, said in facts.items()]
-    final = [corrected(row, own) for row in rows]
-    return (*final, *own)
+    facts = tuple(own_model(pattern, about) for pattern, about in said.facts.items())
+    return replace(row, drop=row.drop | {*said.drop}, own_facts=(*row.own_facts, *facts), **changes)
 
 
 def own_model(pattern: str, said: ModelSettings) -> Model:
     return Model(pattern=pattern, **said.model_dump(by_alias=True))
-
-
-def corrected(row: Model, own: Sequence[Model]) -> Model:
-    for said in own:
-        if fnmatchcase(row.pattern, said.pattern):
-            known = {f.name: getattr(said, f.name) for f in fields(said) if f.name != "pattern"}
-            row = replace(row, **{k: v for k, v in known.items() if v not in (None, ())})
-    return row

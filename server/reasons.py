@@ -1,7 +1,6 @@
 """Why a model is left out of a plan: a closed set of words."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Reason = Literal[
     "disabled",
@@ -21,8 +20,7 @@ Reason = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
+class Block(NamedTuple):
     """Why a model at a provider is not admitted now. `until` is epoch seconds, None: by hand."""
 
     reason: Reason

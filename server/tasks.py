@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
-from .candidates import Demand
 from .errors import BadRequest
 from .settings import Privacy, RuleSettings, Settings, TaskSettings, WhenSettings
+
+if TYPE_CHECKING:
+    from .candidates import Demand
 
 SHIPPED: Mapping[str, TaskSettings] = {
     "agents": TaskSettings(needs=("tools",), strategy="best"),
@@ -90,23 +93,12 @@ MODEL_ALIASES: Mapping[str, ModelAlias] = {
 }
 
 
-def rule_for(rules: Iterable[RuleSettings], demand: Demand) -> RuleSettings | None:
+def rule_for(rules: Iterable[RuleSettings], demand: "Demand") -> RuleSettings | None:
     """The first rule that fits the shape of a call."""
     return next((rule for rule in rules if fits(rule.when, demand)), None)
 
 
-def fits(when: WhenSettings, demand: Demand) -> bool:
+def fits(when: WhenSettings, demand: "Demand") -> bool:
     tokens, most = demand.input_expected, when.max_input_tokens
     in_size = when.min_input_tokens <= tokens and (most is None or tokens <= most)
     return in_size and demand.needs >= set(when.needs)
-
-
-def covers(one: WhenSettings, other: WhenSettings) -> bool:
-    """Does every call that fits `other` fit `one`?"""
-    most = other.max_input_tokens
-    below = one.max_input_tokens is None or (most is not None and most <= one.max_input_tokens)
-    return (
-        one.min_input_tokens <= other.min_input_tokens
-        and below
-        and set(one.needs) <= set(other.needs)
-    )

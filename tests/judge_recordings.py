@@ -181,7 +181,9 @@ async def hear_job(http: Http, row: Provider, entry: Mapping[str, Any], found: H
 
 def row_for(entry: Mapping[str, Any], base_url: str) -> Provider:
     wire, embeds = wire_for(entry) or ("", False)
-    row = replace(shipped()[entry["provider"]], base_url=f"{base_url}/{entry['id']}", models=())
+    row = replace(
+        shipped()[entry["provider"]], base_url=f"{base_url}/{entry['id']}", facts_from=None
+    )
     return replace(row, embed_wire=wire) if embeds else replace(row, wire=wire)
 
 

@@ -15,7 +15,7 @@ from roundhouse_mcp.providers.assemble import Assembler
 from roundhouse_mcp.providers.catalog import Provider, shipped
 from roundhouse_mcp.providers.errors import Interrupted, UpstreamError
 from roundhouse_mcp.providers.http import Http
-from roundhouse_mcp.providers.types import Call, Message
+from roundhouse_mcp.providers.types import Call, EmbedCall, Message
 from roundhouse_mcp.providers.wire import chat_wire
 
 CALL = Call(messages=(Message(role="user", text="Hi"),), max_tokens=16)
@@ -36,7 +36,7 @@ def row_of(wire: str, url: str) -> Provider:
     """The first shipped row that speaks the wire, or could."""
     rows = shipped().values()
     row = next((row for row in rows if row.wire == wire), shipped()["openai"])
-    return replace(row, wire=wire, base_url=url, models=())
+    return replace(row, wire=wire, base_url=url, facts_from=None)
 
 
 async def heard(wire: str, script: Script) -> tuple[str, UpstreamError | None]:
@@ -117,3 +117,62 @@ async def test_a_gateway_in_front_that_answers_in_html_is_at_fault(wire: str) ->
 
     assert error is not None
     assert (error.kind, error.detail) == ("faulted", "Bad Gateway")
+
+
+EMBED_WIRES = sorted(
+    {row.embed_wire for row in shipped().values() if row.embed_wire}
+    | {facts.embed_wire for row in shipped().values() for facts in row.models if facts.embed_wire}
+)
+
+
+async def embedded(wire: str, script: Script) -> UpstreamError:
+    """The error that an embedding by this wire ends in."""
+    texts = EmbedCall(texts=("a",))  # Titan takes one at a time
+    rows = shipped().values()
+    row = next((row for row in rows if row.embed_wire == wire), shipped()["openai"])
+    with anyio.fail_after(10):
+        async with upstream(script) as server, Http() as http:
+            at = replace(row, embed_wire=wire, base_url=server.url, facts_from=None, auth="bearer")
+            with pytest.raises(UpstreamError) as caught:
+                await http.embed(at, "key", texts, model="m", limits=SLOW)
+    return caught.value
+
+
+@pytest.mark.parametrize("wire", EMBED_WIRES)
+@pytest.mark.parametrize(
+    ("status", "headers", "kind", "wait"),
+    [
+        (429, {"retry-after": "3"}, "throttled", 3.0),
+        (503, {"retry-after": "2"}, "faulted", 2.0),
+        (500, {"retry-after": "9"}, "faulted", None),
+        (529, {}, "faulted", None),
+        (401, {}, "locked", None),
+        (402, {}, "exhausted", None),
+        (404, {}, "misdirected", None),
+    ],
+)
+async def test_an_embedding_that_fails_fails_as_what_it_is(
+    wire: str, status: int, headers: dict[str, str], kind: str, wait: float | None
+) -> None:
+    error = await embedded(
+        wire, fault({"status": status, "headers": headers, "body": {"message": "no"}})
+    )
+
+    assert (error.kind, error.status, error.retry_after_s) == (kind, status, wait)
+
+
+@pytest.mark.parametrize("wire", EMBED_WIRES)
+@pytest.mark.parametrize("body", ["", "{", "[]", "{}", "null", "7", '"text"', "<html>"])
+async def test_an_embedding_that_is_none_is_garbled(wire: str, body: str) -> None:
+    error = await embedded(wire, fault({"status": 200, "body": body}))
+
+    assert error.kind == "garbled"
+
+
+@pytest.mark.parametrize("wire", EMBED_WIRES)
+async def test_an_embedding_cut_by_the_network_is_interrupted(wire: str) -> None:
+    async def script(request: Request, send: Send) -> None:
+        kind = {"content-type": "application/json", "content-length": "1000"}
+        await send(head(200, kind) + b'{"data": [')
+
+    assert (await embedded(wire, script)).kind == "interrupted"
