@@ -98,16 +98,26 @@ class Assembler:
         """Raises Interrupted when the provider never called the answer finished."""
         if not self.complete:
             raise Interrupted(provider, "the answer ended before it was complete")
+        finish, usage = self.finish_reason or "stop", self.usage or Usage()
+        if finish not in ("content_filter", "refusal"):  # a filter may answer without any model
+            usage = believed(usage, wrote=bool(self.text or self.tool_calls))
         return Completion(
             text=self.text,
-            finish_reason=self.finish_reason or "stop",
-            usage=self.usage or Usage(),
+            finish_reason=finish,
+            usage=usage,
             model=self.model,
             reasoning=self.reasoning,
             tool_calls=self.tool_calls,
             request_id=self.request_id,
             raw_usage=self.raw_usage,
         )
+
+
+def believed(usage: Usage, *, wrote: bool) -> Usage:
+    """Without the zeros of programs that do not count: nobody reads a prompt of no tokens, or
+    writes something with none."""
+    read, written = usage.input or None, usage.output if usage.output or not wrote else None
+    return replace(usage, input=read, output=written)
 
 
 def later(before: Usage | None, now: Usage) -> Usage:

@@ -26,7 +26,8 @@ MLX_STARTED_WITH = "default_model"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """`key_accepted` is None where no key was tried or none is needed. `embedding` names the
-    models that say they make embeddings."""
+    models that say they make embeddings. `understood`: it answered the question, and not something
+    else."""
 
     reachable: bool
     key_accepted: bool | None = None
@@ -35,6 +36,7 @@ class Probe:
     embedding: tuple[str, ...] = ()
     detail: str = ""
     latency_ms: int | None = None
+    understood: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +132,7 @@ def failed(error: UpstreamError, key: str | None, latency_ms: int) -> Probe:
         key_accepted=False if isinstance(error, Locked) and key else None,
         detail=error.detail,
         latency_ms=None if silent else latency_ms,
+        understood=False,
     )
 
 

@@ -5,7 +5,8 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -101,10 +102,12 @@ def test_doctor_explains_a_broken_file(
 class Echo(BaseHTTPRequestHandler):
     """Refuses the key and repeats it, as some services do."""
 
+    status = 401
+
     def do_GET(self) -> None:
         message = f"Incorrect API key provided: {self.headers['authorization']}"
         body = json.dumps({"error": {"message": message}}).encode()
-        self.send_response(401)
+        self.send_response(self.status)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -113,24 +116,44 @@ class Echo(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-def test_doctor_asks_on_request_and_never_repeats_a_key(run: Run, home: Path) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+@contextmanager
+def answering(handler: type[BaseHTTPRequestHandler]) -> Generator[str]:
+    """The address of a service on loopback."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         serving = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         serving.start()
         try:
-            url = f"http://127.0.0.1:{server.server_port}/v1"
-            write_config(home, f'[providers.openai]\nbase_url = "{url}"')
-            unasked = run("doctor", OPENAI_API_KEY=CANARY)
-            asked = run("doctor --probe", OPENAI_API_KEY=CANARY)
+            yield f"http://127.0.0.1:{server.server_port}/v1"
         finally:
             server.shutdown()
             serving.join()
+
+
+def test_doctor_asks_on_request_and_never_repeats_a_key(run: Run, home: Path) -> None:
+    with answering(Echo) as url:
+        write_config(home, f'[providers.openai]\nbase_url = "{url}"')
+        unasked = run("doctor", OPENAI_API_KEY=CANARY)
+        asked = run("doctor --probe", OPENAI_API_KEY=CANARY)
 
     assert (unasked.exit_code, asked.exit_code) == (0, 1)
     assert "not asked" in unasked.output
     assert "the provider refuses it: Incorrect API key provided" in asked.output
     assert "run: roundhouse keys set openai" in asked.output
     assert CANARY not in asked.output
+
+
+class Lost(Echo):
+    """Knows no such path."""
+
+    status = 404
+
+
+def test_doctor_takes_not_every_answer_for_a_list_of_models(run: Run, home: Path) -> None:
+    with answering(Lost) as url:
+        write_config(home, f'[providers.openai]\nbase_url = "{url}"')
+        asked = run("doctor --probe", OPENAI_API_KEY=CANARY)
+
+    assert "it answers, but not as expected: Incorrect API key provided" in asked.output
 
 
 def test_a_tool_can_be_called_from_here(run: Run, home: Path) -> None:

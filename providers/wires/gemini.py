@@ -28,14 +28,22 @@ FINISH: dict[str, FinishReason] = {
     "BLOCKLIST": "content_filter",
     "IMAGE_PROHIBITED_CONTENT": "content_filter",
     "IMAGE_RECITATION": "content_filter",
+    "IMAGE_OTHER": "error",
     "IMAGE_SAFETY": "content_filter",
+    "LANGUAGE": "error",
+    "MALFORMED_FUNCTION_CALL": "error",
+    "MALFORMED_RESPONSE": "error",
     "MAX_TOKENS": "length",
+    "MISSING_THOUGHT_SIGNATURE": "error",
     "MODEL_ARMOR": "content_filter",
+    "NO_IMAGE": "error",
+    "OTHER": "error",
     "PROHIBITED_CONTENT": "content_filter",
     "RECITATION": "content_filter",
     "SAFETY": "content_filter",
     "SPII": "content_filter",
-    "STOP": "stop",
+    "TOO_MANY_TOOL_CALLS": "error",
+    "UNEXPECTED_TOOL_CALL": "error",
 }
 
 
@@ -212,7 +220,7 @@ def finish(candidate: Mapping[str, Any], feedback: Mapping[str, Any]) -> FinishR
     """None where the answer goes on. A blocked prompt has no candidates."""
     reason: str = candidate.get("finishReason") or ""
     if reason not in ("", "FINISH_REASON_UNSPECIFIED"):
-        return FINISH.get(reason, "error")
+        return FINISH.get(reason, "stop")
     return "content_filter" if feedback.get("blockReason") else None
 
 

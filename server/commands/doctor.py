@@ -132,6 +132,8 @@ def verdict(row: Listed, probed: Probe | None) -> tuple[bool, str]:
         return False, (
             f"{key}; the provider refuses it: {seen.detail}; run: roundhouse keys set {name}"
         )
+    if not seen.understood:
+        return True, f"{key}; it answers, but not as expected: {seen.detail}"
     if row.has_default(seen) is False:
         model = row.default_model or row.embedding_model
         detail = f"{seen.detail}, none of them {model}; name another in providers.{name}.models"
