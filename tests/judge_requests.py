@@ -201,7 +201,7 @@ def azure_v1(scenario: str) -> Provider:
 
 def by_responses(row: Provider) -> Provider:
     """The row as if all of its models were spoken to by Responses."""
-    return replace(row, models=(Model(pattern="*", wire="openai_responses"),))
+    return replace(row, facts_from=None, own_facts=(Model(pattern="*", wire="openai_responses"),))
 
 
 SURFACES: dict[str, Callable[[str], Provider]] = {
