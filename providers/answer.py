@@ -29,6 +29,7 @@ class Answer:
         self.reader = reader
         self.status = reader.response.status_code
         self.request_id = reader.request_id
+        self.run_out_s = reader.run_out_s
         self.framing: Framing | None = None
         self.head = b""
         self.ready: deque[Chunk] = deque()

@@ -1,5 +1,6 @@
 """The body of one response: bounded in size and in time, unpacked, and closed for certain."""
 
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from . import errors
 from .gzip_text import Inflater, Sealed
 from .translate import FOREIGN, Progress, meaning
 from .types import Embedding
+from .waits import run_out
 
 CLOSE_S = 1.0
 COARSE = 0.02  # how early a stall may be called one, for not setting a timer with every piece
@@ -80,6 +82,11 @@ class Reader:
         if embedding.usage.input is not None or not said.isdecimal():
             return embedding
         return replace(embedding, usage=replace(embedding.usage, input=int(said)))
+
+    @property
+    def run_out_s(self) -> float | None:
+        """Seconds until the service would take another request, if it says that none is left."""
+        return run_out(self.response.headers, now=time.time())
 
     @property
     def media_type(self) -> str:

@@ -175,6 +175,7 @@ class Spoken:
 
     status: int | None = None
     request_id: str | None = None
+    run_out_s: float | None = None
 
     def __init__(
         self,

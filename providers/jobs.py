@@ -101,6 +101,7 @@ class JobAnswer:
         self.status = status
         self.job = job
         self.request_id = job.id
+        self.run_out_s: float | None = None
         self.heard = heard
         self.ready: deque[Chunk] = deque()
         self.over = job.over

@@ -84,15 +84,26 @@ def epoch_ms(metadata: object, *, now: float) -> float | None:
     return None if reset is None else reset / 1000 - now
 
 
+def run_out(headers: Mapping[str, str], *, now: float) -> float | None:
+    """Seconds until what this very answer used up is there again: somebody who says that nothing
+    remains would refuse the next request. None where something does, or nobody says."""
+    spent = [seconds for out, seconds in announced(headers, now=now) if out]
+    return min(max(max(spent), SHORTEST_S), LONGEST_S) if spent else None
+
+
 def resets(headers: Mapping[str, str], *, now: float) -> float | None:
     """The reset of what has run out; where nothing says it has, the nearest reset."""
-    found: list[tuple[bool, float]] = []
+    found = list(announced(headers, now=now))
+    spent = [seconds for out, seconds in found if out]
+    return max(spent) if spent else min((seconds for _, seconds in found), default=None)
+
+
+def announced(headers: Mapping[str, str], *, now: float) -> Iterator[tuple[bool, float]]:
+    """Every reset that is said, as (has it run out, seconds until then)."""
     for name, value in headers.items():
         if "ratelimit" not in name or "reset" not in name:
             continue
         seconds = duration(value) or until(value, now=now) or number(value)
         if seconds is not None and 0 < seconds < 10 * LONGEST_S:
             left = headers.get(name.replace("reset", "remaining"), "")
-            found.append((left.strip() == "0", seconds))
-    spent = [seconds for out, seconds in found if out]
-    return max(spent) if spent else min((seconds for _, seconds in found), default=None)
+            yield left.strip() == "0", seconds

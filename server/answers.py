@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from ..providers.tokens import estimate_tokens
-from ..providers.types import Call, Completion, EmbedCall, Embedding, Usage
+from ..providers.assemble import Assembler
+from ..providers.types import Call, Completion, EmbedCall, Usage
 from ..providers.wires.schemas import enforces, instructed
 from . import mending
-from .candidates import Candidate, Offer
+from .candidates import Candidate
 from .errors import Declined
 from .ledger.reservations import Warned
 from .money import dollars
@@ -16,9 +16,7 @@ from .outcomes import Embedded, Outcome
 from .registry import Registry
 from .run import Run
 
-ANSWER_BYTES = 16 * 1024 * 1024  # of one embedding answer
-NUMBER_BYTES = 24  # a number of a vector, written out in JSON
-DIMENSIONS = 4096  # of a model whose dimensions are not known
+BROKE_OFF = "the answer broke off before its end; this is what came of it"
 NOTED_LATER = "the ledger could not be written; what this cost is noted later"
 
 
@@ -105,6 +103,19 @@ def outcome(run: Run, completion: Completion) -> Outcome:
     )
 
 
+def interrupted(heard: Assembler) -> Completion:
+    """What was heard of an answer that broke off."""
+    return Completion(
+        text=heard.text,
+        finish_reason="interrupted",
+        usage=heard.usage or Usage(),
+        model=heard.model,
+        reasoning=heard.reasoning,
+        request_id=heard.request_id,
+        raw_usage=heard.raw_usage,
+    )
+
+
 def so_far(run: Run) -> Outcome:
     """The deadline's hand-back: the text there is, while the call goes on."""
     assert run.trying is not None
@@ -169,23 +180,6 @@ def cosine(a: Sequence[float], b: Sequence[float]) -> float:
     return sum(x * y for x, y in zip(a, b, strict=True)) / length if length else 0.0
 
 
-def batches(call: EmbedCall, offer: Offer) -> Iterator[EmbedCall]:
-    """The call cut into pieces that the provider takes, and whose answers stay bounded."""
-    most, tokens = offer.provider.batch(offer.model), offer.provider.embed_tokens
-    size = call.dimensions or max(offer.facts.dimensions, default=DIMENSIONS)
-    most = max(1, min(most, ANSWER_BYTES // (size * NUMBER_BYTES)))
-    batch: list[str] = []
-    held = 0
-    for text in call.texts:
-        weight = estimate_tokens(text) if tokens is not None else 0
-        if batch and (len(batch) >= most or (tokens is not None and held + weight > tokens)):
-            yield replace(call, texts=tuple(batch))
-            batch, held = [], 0
-        batch.append(text)
-        held += weight
-    yield replace(call, texts=tuple(batch))
-
-
 def call_for(asked: Call, candidate: Candidate, registry: Registry) -> Call:
     """The call as this candidate gets it: with the plan's output cap, the temperature the user
     configured for the provider where the caller named none, and a schema it cannot be held to
@@ -207,15 +201,3 @@ def warnings(warned: Iterable[Warned]) -> list[str]:
         f"{dollars(each.limit_nano)}"
         for each in warned
     ]
-
-
-def joined(parts: Sequence[Embedding]) -> Embedding:
-    """Batches as one answer; a sum of usage is known only if every part's is."""
-    inputs = [part.usage.input for part in parts]
-    total = sum(n for n in inputs if n is not None) if None not in inputs else None
-    return Embedding(
-        vectors=tuple(vector for part in parts for vector in part.vectors),
-        usage=Usage(input=total, output=0),
-        model=parts[-1].model,
-        request_id=parts[-1].request_id,
-    )

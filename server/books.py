@@ -68,7 +68,8 @@ class Opened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What an attempt says of its circuits. `error` None is a success; `neutral` says nothing."""
+    """What an attempt says of its circuits. `error` None is a success; `neutral` says nothing.
+    `run_out_until`: the provider answered, and said that it takes no more until then."""
 
     error: UpstreamError | None
     neutral: bool
@@ -76,6 +77,7 @@ class Verdict:
     policy: Policy
     jitter: float
     until: float | None
+    run_out_until: float | None = None
     blameless: bool = False
 
 
@@ -255,6 +257,17 @@ def close_attempt(db: Connection, closing: Closing, ending: Ending | None) -> No
 
 
 def judge(db: Connection, attempt: AttemptRow, verdict: Verdict, now: float, by: str) -> None:
+    if verdict.run_out_until is not None:
+        key = (attempt.provider, attempt.model)
+        circuit_rows.record_cooldown(
+            db,
+            key,
+            epoch=verdict.epochs.get(key, 0),
+            now=now,
+            until=verdict.run_out_until,
+            error="",
+            by=by,
+        )
     if verdict.error is None and not circuit_rows.any_of(db, attempt.provider):
         return
     touched = circuits.touched(

@@ -12,11 +12,21 @@ from dataclasses import replace
 import anyio
 
 from ..providers.assemble import Assembler
-from ..providers.errors import TimedOut, UpstreamError
+from ..providers.errors import Interrupted, TimedOut, UpstreamError
 from ..providers.http import Limits
-from ..providers.tokens import input_expected
-from ..providers.types import Call, EmbedCall, Embedding
-from . import answers, books, following, mending, presence, refusals, retries, rows, telling
+from ..providers.types import Call, EmbedCall
+from . import (
+    answers,
+    batches,
+    books,
+    following,
+    mending,
+    presence,
+    refusals,
+    retries,
+    rows,
+    telling,
+)
 from .asks import Ask, EmbedAsk, Size, Wish
 from .candidates import Candidate, Plan
 from .desk import Client, Desk
@@ -33,7 +43,6 @@ RUN_CAP_S = 600.0
 DAY_S = 86_400.0
 SETTLE_S = 0.3
 FIRST_SHARE = 0.6
-LANES = 4  # embedding batches of one call on their way at a time
 
 Report = Callable[[float, float | None, str | None], Awaitable[None]]
 
@@ -211,12 +220,26 @@ class Calls:
                 return False
             except UpstreamError as error:
                 run.last_error = error
-                step = self.next_step(run, error, here, left)
+                if self.keeps_what_it_heard(run, error):
+                    return True
+                step = self.next_step(run, candidate, error, here, left)
             if step.step == "stop":
                 raise refusals.all_failed(run)
             if step.step == "next":
                 return False
             await self.pause(run, step)
+
+    def keeps_what_it_heard(self, run: Run, error: UpstreamError) -> bool:
+        """An answer that broke off goes back as far as it came, where the user wants that. Raises
+        the refusal where they want no other attempt either."""
+        heard, wanted = run.assembler, self.desk.settings.retries.mid_stream
+        if wanted == "restart" or not isinstance(error, Interrupted) or not (heard and heard.text):
+            return False
+        if wanted == "error":
+            raise refusals.all_failed(run)
+        run.completion = answers.interrupted(heard)
+        run.warnings.append(answers.BROKE_OFF)
+        return True
 
     async def mend(self, run: Run, candidate: Candidate) -> None:
         """Asks once more for an answer that fits its schema. Whatever becomes of that, the answer
@@ -248,9 +271,12 @@ class Calls:
         most, spent = run.wish.max_cost_nano, candidate.bound_nano or 0
         return most is None or spent + (again.bound_nano or 0) <= most
 
-    def next_step(self, run: Run, error: UpstreamError, here: int, left: int) -> retries.Next:
+    def next_step(
+        self, run: Run, candidate: Candidate, error: UpstreamError, here: int, left: int
+    ) -> retries.Next:
         settings = self.desk.settings.retries
-        return retries.after(
+        bucket = self.desk.queue(candidate.offer.provider).retries
+        step = retries.after(
             error,
             retries.Progress(
                 here=here,
@@ -258,11 +284,15 @@ class Calls:
                 candidates_left=left,
                 remaining_s=run.remaining_s(),
                 jitter=self.desk.draw(),
+                may_retry=bucket.may_retry,
             ),
             per_provider=settings.per_provider,
             per_call=settings.per_call,
             base_s=settings.base_delay_ms / 1000,
         )
+        if step.step == "again":
+            bucket.take()
+        return step
 
     async def pause(self, run: Run, step: retries.Next) -> None:
         run.phase = "retry"
@@ -286,6 +316,7 @@ class Calls:
             run.warnings += answers.warnings(trying.opened.warned)
             await self.speak(run, trying)
             run.answered_by, outcome = candidate, "ok"
+            self.desk.queue(candidate.offer.provider).retries.give()
             if self.worth_mending(run, trying):
                 run.misfit, outcome = run.completion, "misfit"
         except UpstreamError as error:
@@ -333,7 +364,7 @@ class Calls:
             run.phase, trying.sent = "wait", True
             with anyio.move_on_after(trying.patience_s) as scope:
                 if isinstance(run.asked, EmbedCall):
-                    run.embedding = await self.vectors(run, run.asked, trying, scope)
+                    run.embedding = await batches.vectors(run, run.asked, trying, scope)
                 else:
                     await self.listen(run, run.asked, trying, scope)
         if scope.cancelled_caught:
@@ -354,6 +385,7 @@ class Calls:
         )
         async with stream as chunks:
             trying.request_id, trying.status = chunks.request_id, chunks.status
+            trying.run_out_s = chunks.run_out_s
             async for chunk in chunks:
                 assembler.add(chunk)
                 if trying.first_chunk_at is None:
@@ -361,47 +393,3 @@ class Calls:
                     run.heard(trying)
         trying.request_id = chunks.request_id or assembler.request_id
         run.completion = assembler.completion(provider=offer.provider.name)
-
-    async def vectors(
-        self, run: Run, asked: EmbedCall, trying: Trying, patience: anyio.CancelScope
-    ) -> Embedding:
-        """Batches side by side. When one fails no other begins, and those under way may finish:
-        they are paid for."""
-        offer = trying.candidate.offer
-        batches = list(answers.batches(asked, offer))
-        found: dict[int, Embedding] = {}
-        failed: list[UpstreamError] = []
-        lanes = anyio.CapacityLimiter(min(LANES, offer.provider.concurrency))
-
-        async def embed(n: int, batch: EmbedCall) -> None:
-            async with lanes:
-                if failed:
-                    return
-                tokens = input_expected(batch)
-                trying.unanswered += tokens
-                try:
-                    found[n] = await self.batch(run, batch, trying)
-                except UpstreamError as error:
-                    failed.append(error)
-                else:
-                    patience.deadline = float("inf")
-                    trying.parts.append(found[n])
-                trying.unanswered -= tokens
-
-        async with anyio.create_task_group() as group:
-            for n, batch in enumerate(batches):
-                group.start_soon(embed, n, batch)
-        if failed:
-            raise failed[0]
-        return answers.joined([found[n] for n in range(len(batches))])
-
-    async def batch(self, run: Run, batch: EmbedCall, trying: Trying) -> Embedding:
-        offer = trying.candidate.offer
-        return await self.desk.http.embed(
-            offer.provider,
-            run.registry.key_of(offer.provider),
-            batch,
-            model=offer.model,
-            limits=Limits(first_byte_s=trying.patience_s),
-            local_only=run.local_only,
-        )

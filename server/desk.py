@@ -18,6 +18,7 @@ from .errors import Busy
 from .home import Home
 from .redact import Redactor
 from .registry import Registry
+from .retries import Bucket
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -49,11 +50,13 @@ def ulid(now: float, noise: int) -> str:
 
 
 class Queue:
-    """At most `limit` calls at one provider at a time, and a bounded number waiting."""
+    """At most `limit` calls at one provider at a time, and a bounded number waiting; and how many
+    retries it is good for."""
 
     def __init__(self, provider: str, limit: int) -> None:
         self.provider = provider
         self.limiter = anyio.CapacityLimiter(limit)
+        self.retries = Bucket()
 
     def check(self) -> None:
         """Raises Busy where one more would wait behind too many."""

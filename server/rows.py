@@ -165,6 +165,7 @@ def verdict(run: Run, trying: Trying, outcome: str, now: float) -> Verdict | Non
         policy=circuits.policy(desk.settings.circuits, local=provider.local),
         jitter=desk.draw(),
         until=None if wait is None else now + wait,
+        run_out_until=None if trying.run_out_s is None else now + trying.run_out_s,
         blameless=error is not None and error.kind == "timed_out" and short,
     )
 

@@ -45,7 +45,8 @@ class Charge:
 @dataclass(slots=True, kw_only=True)
 class Trying:
     """The attempt being made. `sent`: the request may have reached the provider. `unanswered`: the
-    tokens of embedding batches that are under way."""
+    tokens of embedding batches that are under way. `run_out_s`: the provider said that it takes no
+    more for so long."""
 
     n: int
     candidate: Candidate
@@ -58,6 +59,7 @@ class Trying:
     sent: bool = False
     request_id: str | None = None
     status: int | None = None
+    run_out_s: float | None = None
     error: UpstreamError | None = None
     patience_s: float = 0.0
     parts: list[Embedding] = field(default_factory=list[Embedding])

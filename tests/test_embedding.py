@@ -12,8 +12,8 @@ from upstream import Request, Script, Send, answer, upstream
 
 from roundhouse_mcp.providers.catalog import shipped
 from roundhouse_mcp.providers.types import EmbedCall
-from roundhouse_mcp.server import answers
-from roundhouse_mcp.server.calls import LANES
+from roundhouse_mcp.server import batches
+from roundhouse_mcp.server.batches import LANES
 from roundhouse_mcp.server.candidates import Offer
 
 FINDER = 'embedding_model = "m"'
@@ -40,7 +40,7 @@ def offer(provider: str, model: str, **changes: Any) -> Offer:
 
 
 def sizes(call: EmbedCall, offered: Offer) -> list[int]:
-    return [len(batch.texts) for batch in answers.batches(call, offered)]
+    return [len(batch.texts) for batch in batches.batches(call, offered)]
 
 
 def test_a_batch_has_no_more_texts_than_the_provider_takes() -> None:

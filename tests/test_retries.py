@@ -3,7 +3,7 @@
 import pytest
 
 from roundhouse_mcp.providers import errors
-from roundhouse_mcp.server.retries import Next, Progress, after
+from roundhouse_mcp.server.retries import Bucket, Next, Progress, after
 
 
 def decide(error: errors.UpstreamError, **progress: float) -> Next:
@@ -81,3 +81,20 @@ def test_backoff_is_drawn_under_a_ceiling(
     error: type[errors.UpstreamError], here: int, ceiling: float
 ) -> None:
     assert decide(error("p", "x"), here=here, jitter=0.999).wait_s == pytest.approx(0.999 * ceiling)  # pyright: ignore[reportUnknownMemberType]
+
+
+def test_retries_end_when_a_provider_has_used_up_what_it_is_good_for() -> None:
+    bucket = Bucket()
+    retries = 0
+    while bucket.may_retry:
+        bucket.take()
+        retries += 1
+
+    assert retries == 5
+    for _ in range(11):
+        bucket.give()
+    assert bucket.may_retry
+
+
+def test_without_a_token_the_next_candidate_has_its_turn() -> None:
+    assert decide(errors.Faulted("p", "x"), may_retry=False).step == "next"
