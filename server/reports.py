@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -120,7 +120,7 @@ def budget_of(row: Mapping[str, Any], now: float) -> dict[str, Any]:
 
 
 def iso(at: float | None) -> str | None:
-    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+    return None if at is None else results.iso(at)
 
 
 def cost_table(said: Mapping[str, Any], group_by: Sequence[str]) -> str:
