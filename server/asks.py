@@ -34,12 +34,13 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """A checked request. `max_tokens` None means: the provider's or the configured default."""
+    """A checked request. `capped`: the caller set the output cap. `key`: their idempotency key."""
 
     wish: Wish
     call: Call
     capped: bool
     timeout_s: float | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

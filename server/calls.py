@@ -23,6 +23,7 @@ from . import (
     mending,
     presence,
     refusals,
+    repeats,
     retries,
     rows,
     telling,
@@ -69,8 +70,36 @@ class Calls:
 
         Raises Declined: BadRequest, NoRoute, OverBudget, AllFailed, DeadlineExceeded,
         LedgerUnavailable."""
-        run = self.start(ask.wish, ask.call, client, ask.timeout_s, capped=ask.capped)
+        if ask.key is None:
+            run = self.start(ask.wish, ask.call, client, ask.timeout_s, capped=ask.capped)
+        else:
+            run = await self.once(ask, ask.key, client)
         return await self.answer(run, run.timeout_s, report)
+
+    async def once(self, ask: Ask, key: str, client: Client) -> Run:
+        """The run of a request that is made once under its key, whoever asks again. Raises
+        BadRequest where the key belongs to another request, Repeated where another process has
+        made it."""
+        name, desk = repeats.name_of(key, client, self.desk.project), self.desk
+        print_ = repeats.fingerprint(ask, key)
+        async with self.shelf.claiming:
+            made = self.shelf.keyed(name, desk.clock())
+            if made is not None:
+                if made.fingerprint != print_:
+                    raise repeats.another()
+                return made.run
+            call_id = desk.new_id()
+            claim = name, print_, call_id, desk.server_id, desk.clock()
+            holder = await desk.ledger.write(repeats.claim, *claim)
+            if holder is None:
+                run = self.start(
+                    ask.wish, ask.call, client, ask.timeout_s, capped=ask.capped, call_id=call_id
+                )
+                self.shelf.note(name, print_, run, desk.clock())
+                return run
+        if holder[1] != print_:
+            raise repeats.another()
+        raise repeats.refusal(holder[0], await desk.ledger.read(repeats.made_before, holder[0]))
 
     async def embed(self, ask: EmbedAsk, client: Client) -> Embedded:
         """The vectors of every text. Raises Declined, as `complete` does."""
@@ -100,6 +129,7 @@ class Calls:
         timeout_s: float | None,
         *,
         capped: bool = False,
+        call_id: str | None = None,
     ) -> Run:
         group = self.desk.group
         if group is None:
@@ -108,7 +138,7 @@ class Calls:
         run = Run(
             desk=self.desk,
             registry=self.desk.registry,
-            call_id=self.desk.new_id(),
+            call_id=call_id or self.desk.new_id(),
             wish=wish,
             client=client,
             asked=asked,
@@ -135,13 +165,18 @@ class Calls:
         raise late
 
     async def wait(self, run: Run, timeout_s: float, report: Report | None) -> None:
-        """Until the run is done or time is up. A caller who cancels cancels the run; it settles."""
+        """Until the run is done or time is up. The last caller who cancels cancels the run; it
+        settles."""
+        run.waiting += 1
         try:
             with anyio.move_on_after(timeout_s):
                 await (telling.tell(run, report) if report else run.done.wait())
         except anyio.get_cancelled_exc_class():
-            await self.stop(run)
+            if run.waiting == 1:
+                await self.stop(run)
             raise
+        finally:
+            run.waiting -= 1
 
     async def stop(self, run: Run) -> None:
         """Cancels a run and gives it a moment to settle."""
@@ -150,8 +185,9 @@ class Calls:
             await run.done.wait()
 
     async def too_late(self, run: Run) -> DeadlineExceeded:
-        run.ending = "timeout"
-        await self.stop(run)
+        if not run.waiting:
+            run.ending = "timeout"
+            await self.stop(run)
         return refusals.too_late(run)
 
     async def carry_out(self, run: Run) -> None:

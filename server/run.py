@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 KEPT_RUNS = 64
 KEPT_CHARS = 8_000_000
+KEYS_S = 600.0  # how long an idempotency key is remembered
 
 Money = Literal["settle", "release", "presume"]
 
@@ -89,6 +90,7 @@ class Run:
     begun: float
     capped: bool = False
     local_only: bool = False
+    waiting: int = 0
     done: anyio.Event = field(default_factory=anyio.Event)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     ending: Literal["cancelled", "timeout"] = "cancelled"
@@ -233,10 +235,21 @@ class Run:
         return Charge(held, "estimated", "settle", usage)
 
 
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A run that belongs to an idempotency key, since when, and what it asks for."""
+
+    run: Run
+    fingerprint: str
+    at: float
+
+
 class Shelf:
     """The runs of this process, by call id: those running, and a bounded number of finished."""
 
     def __init__(self) -> None:
+        self.keys: dict[str, Keyed] = {}
+        self.claiming = anyio.Lock()
         self.runs: dict[str, Run] = {}
         self.finished: deque[tuple[str, int]] = deque()
         self.chars = 0
@@ -246,6 +259,16 @@ class Shelf:
 
     def find(self, call_id: str) -> Run | None:
         return self.runs.get(call_id)
+
+    def note(self, name: str, fingerprint: str, run: Run, now: float) -> None:
+        self.keys[name] = Keyed(run, fingerprint, now)
+
+    def keyed(self, name: str, now: float) -> Keyed | None:
+        """The run of a key, if it was made lately."""
+        old = [key for key, kept in self.keys.items() if now - kept.at > KEYS_S]
+        for key in old:
+            del self.keys[key]
+        return self.keys.get(name)
 
     def running(self) -> list[Run]:
         return [run for run in self.runs.values() if not run.done.is_set()]

@@ -12,7 +12,7 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from ..providers.types import Call, Effort, Message
-from . import asks, results, shapes
+from . import asks, repeats, results, shapes
 from .asks import Ask, EmbedAsk, Prefer, Wish
 from .desk import Desk
 from .errors import Declined
@@ -103,6 +103,9 @@ class Tools:
         timeout_s: Annotated[
             Seconds, Field(description="Default 50; then the text so far and a call_id come back")
         ] = None,
+        idempotency_key: Annotated[
+            Text, Field(description="Asking again with it within 10 min makes no second call")
+        ] = None,
         call_id: Annotated[
             Text, Field(description="Read on in an earlier call instead of asking")
         ] = None,
@@ -150,7 +153,8 @@ class Tools:
                 needs=asks.needs(call),
             )
             capped = max_tokens is not None
-            ask = Ask(wish=wish, call=call, capped=capped, timeout_s=timeout_s)
+            key = repeats.check(idempotency_key)
+            ask = Ask(wish=wish, call=call, capped=capped, timeout_s=timeout_s, key=key)
             outcome = await self.desk.calls.complete(ask, self.desk.client_of(ctx), report)
             return results.completed(outcome, full=full, limit=most)
 
