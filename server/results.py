@@ -6,6 +6,7 @@ complete alone; an error is text only, one sentence first, at most 1 KB.
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mcp.types import CallToolResult, TextContent
@@ -25,6 +26,10 @@ RAW_BYTES = 700
 def usd(nano: int | None) -> float | None:
     """Nano-dollars as dollars, exact to the nano-dollar."""
     return None if nano is None else round(nano / 1_000_000_000, 9)
+
+
+def iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
 def result(structured: Mapping[str, Any], *texts: str) -> CallToolResult:
@@ -170,12 +175,13 @@ def candidate_of(candidate: "Candidate", rank: int) -> dict[str, Any]:
 
 
 def excluded_of(excluded: "Excluded") -> dict[str, Any]:
-    return {
+    said: dict[str, Any] = {
         "provider": excluded.provider,
         "model": excluded.model,
         "reason": excluded.reason,
         "detail": excluded.detail,
     }
+    return said if excluded.until is None else said | {"until": iso(excluded.until)}
 
 
 def plan_of(plan: "Plan") -> dict[str, Any]:
@@ -195,8 +201,14 @@ def routed(plan: "Plan", expected_ms: Mapping[tuple[str, str], int]) -> CallTool
         candidate["expected_ms"] = expected_ms.get(key)
     lines = [f"strategy {plan.strategy}, {len(plan.candidates)} candidates"]
     lines += [candidate_line(candidate) for candidate in said["candidates"]]
-    lines += [f"left out {e.provider}/{e.model}: {e.reason}, {e.detail}" for e in plan.excluded]
+    lines += [left_out_line(excluded) for excluded in plan.excluded]
     return result(said, "\n".join(lines))
+
+
+def left_out_line(excluded: "Excluded") -> str:
+    until = f", until {iso(excluded.until)}" if excluded.until is not None else ""
+    name = f"{excluded.provider}/{excluded.model}"
+    return f"left out {name}: {excluded.reason}, {excluded.detail}{until}"
 
 
 def candidate_line(said: Mapping[str, Any]) -> str:
