@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from . import asks, circuits
-from .circuits import Circuit, Key, Policy
+from .circuits import Circuit, Key, Policy, Refusal
 from .errors import BadRequest, NotFound
 from .ledger import circuit_rows, owners
 from .ledger.driver import Connection
@@ -21,17 +21,17 @@ Act = Literal["trip", "reset", "hold", "unhold"]
 ACTS: Mapping[str, Act] = {each: each for each in get_args(Act)}
 WHOLE = "*"
 LONGEST_S = 366 * 86_400.0
-ALREADY: Mapping[Act, str] = {
-    "trip": "was open already",
-    "reset": "was closed already",
-    "hold": "was on hold already",
-    "unhold": "was not on hold",
-}
+SHOWN_AS: Mapping[Act, Refusal] = {"trip": "circuit_open", "hold": "hold"}
 DONE: Mapping[Act, str] = {
     "trip": "is tripped",
     "reset": "is reset",
     "hold": "is on hold",
     "unhold": "is not on hold any more",
+}
+ALREADY: Mapping[Act, str] = {
+    **DONE,
+    "reset": "was closed already",
+    "unhold": "was not on hold",
 }
 
 
@@ -111,10 +111,8 @@ def steer(
     changed = sum(
         changes(db, order, key, now=now, by=by, jitter=jitter) for key in reached(order, rows)
     )
-    standing = stands(circuit_rows.load(db), order, now, run_dir)
-    done = DONE[order.act] if changed else ALREADY[order.act]
-    several = f" ({changed} circuits)" if changed > 1 else ""
-    return Steered(changed=changed, said=f"{order.name} {done}{several}: {standing}")
+    rows = circuit_rows.load(db)
+    return Steered(changed=changed, said=standing(rows, order, changed, now, run_dir))
 
 
 def check_model(db: Connection, order: Order, rows: Collection[Key]) -> None:
@@ -161,18 +159,25 @@ def is_clean(circuit: Circuit) -> bool:
     return circuit.state == "closed" and not circuit.failures and circuit.cooldown_until is None
 
 
-def stands(rows: Mapping[Key, Circuit], order: Order, now: float, run_dir: Path) -> str:
-    """How calls meet it now, in words."""
+def standing(
+    rows: Mapping[Key, Circuit], order: Order, changed: int, now: float, run_dir: Path
+) -> str:
+    """What was done, and how calls meet it now."""
     alive = partial(owners.alive, run_dir)
     found, due = circuits.judge(rows, order.provider, order.model, now, alive=alive)
-    if found.kind == "refused":
-        when = f"until {clock(found.until, now)}" if found.until else lifted_by(order)
-        return f"it {found.detail}, {when}"
-    return "the next call tests it" if due else "calls may use it"
+    if found.kind != "refused":
+        open_to = "the next call tests it" if due else "calls may use it"
+        return f"{done(order, changed)}; {open_to}"
+    lifted = f"`roundhouse circuit unhold {order.name}`"
+    until = f"calls pass it by until {clock(found.until, now) if found.until else lifted}"
+    if found.reason == SHOWN_AS.get(order.act):
+        return f"{order.name} {found.detail}; {until}"
+    return f"{done(order, changed)}, but it {found.detail}; {until}"
 
 
-def lifted_by(order: Order) -> str:
-    return f"until `roundhouse circuit unhold {order.name}`"
+def done(order: Order, changed: int) -> str:
+    several = f" ({changed} circuits)" if changed > 1 else ""
+    return f"{order.name} {DONE[order.act] if changed else ALREADY[order.act]}{several}"
 
 
 def clock(at: float, now: float) -> str:

@@ -71,10 +71,10 @@ async def test_a_circuit_is_steered_by_a_request_in_the_ledger(tmp_path: Path) -
 
         assert said["ok"]
         assert said["server"] == seat.desk.server_id
-    assert said["said"].startswith("first/m is tripped: it was tripped by hand, until ")
+    assert said["said"].startswith("first/m was tripped by hand; calls pass it by until ")
     assert out["first"]["reason"] == "circuit_open"
     assert out["first"]["until"].endswith("+00:00")
-    assert reset["said"] == "first is reset: calls may use it"
+    assert reset["said"] == "first is reset; calls may use it"
     assert events == [{"to_state": "open", "by": "tui"}, {"to_state": "closed", "by": "tui"}]
 
 
@@ -164,7 +164,7 @@ async def test_a_trip_by_command_reaches_every_server_within_a_second(tmp_path: 
     (row,) = rows(tmp_path, "SELECT * FROM control WHERE kind = 'circuit.trip'")
 
     assert tripped[0] == reset[0] == 0
-    assert tripped[1].startswith("first/m is tripped: it was tripped by hand, until ")
+    assert tripped[1].startswith("first/m was tripped by hand; calls pass it by until ")
     assert f"(server {row['taken_by'][-6:]})" in tripped[1]
     assert row["done"] - row["created"] < 1.0
     assert [each["first"]["reason"] for each in out] == ["circuit_open"] * 2
@@ -180,7 +180,7 @@ async def test_a_command_does_it_itself_where_no_server_runs(tmp_path: Path) -> 
         held = await circuit(tmp_path, "hold", "first", "--for", "10m")
 
     assert held[0] == 0
-    assert held[1].startswith("first is on hold: it is on hold (manual): set by hand, until ")
+    assert held[1].startswith("first is on hold (manual): set by hand; calls pass it by until ")
     assert "server" not in held[1]
     assert rows(tmp_path, "SELECT COUNT(*) AS n FROM control") == [{"n": 0}]
 

@@ -113,7 +113,7 @@ def test_a_tripped_circuit_is_open_for_its_providers_own_time(
     said = done(db, order(registry, "trip", provider, "m")).said
 
     assert circuit_rows.load(db)[provider, "m"].retry_at == NOW + threshold_s
-    assert said.startswith(f"{provider}/m is tripped: it was tripped by hand, until 13:4")
+    assert said.startswith(f"{provider}/m was tripped by hand; calls pass it by until 13:4")
     assert said.endswith(f"UTC (in {threshold_s} s)")
 
 
@@ -126,7 +126,7 @@ def test_the_whole_provider_can_be_tripped_and_reset_with_all_its_models(
 
     reset = done(db, order(registry, "reset", "one"))
 
-    assert reset == Steered(changed=3, said="one is reset (3 circuits): calls may use it")
+    assert reset == Steered(changed=3, said="one is reset (3 circuits); calls may use it")
     assert states(db) == {"here/m": "open", "one/*": "closed", "one/m": "closed", "one/n": "closed"}
 
 
@@ -138,7 +138,7 @@ def test_a_model_reset_alone_is_still_kept_out_by_its_provider(
 
     said = done(db, order(registry, "reset", "one", "m")).said
 
-    assert said.startswith("one/m is reset: it was tripped by hand, until ")
+    assert said.startswith("one/m is reset, but it was tripped by hand; calls pass it by until ")
 
 
 def test_a_reset_leaves_a_hold_and_says_so(registry: Registry, db: Connection) -> None:
@@ -148,7 +148,8 @@ def test_a_reset_leaves_a_hold_and_says_so(registry: Registry, db: Connection) -
     said = done(db, order(registry, "reset", "one")).said
 
     assert said == (
-        "one is reset: it is on hold (manual): set by hand, until `roundhouse circuit unhold one`"
+        "one is reset, but it is on hold (manual): set by hand; "
+        "calls pass it by until `roundhouse circuit unhold one`"
     )
 
 
@@ -167,7 +168,7 @@ def test_a_hold_of_any_reason_is_lifted_by_hand(registry: Registry, db: Connecti
 
     said = done(db, order(registry, "unhold", "one")).said
 
-    assert said == "one is not on hold any more: calls may use it"
+    assert said == "one is not on hold any more; calls may use it"
 
 
 @pytest.mark.parametrize(("act", "words"), [("reset", "was closed"), ("unhold", "was not on hold")])
