@@ -247,6 +247,17 @@ async def test_a_wrong_key_puts_a_provider_on_hold_at_once(tmp_path: Path) -> No
     assert reasons(route)["bad/m"] == "hold"
 
 
+async def test_a_cap_lowered_to_fit_a_budget_lowers_what_the_call_is_expected_to_cost(
+    tmp_path: Path,
+) -> None:
+    dear = scripted("dear", price=("1000", "1000"))
+    async with seated(tmp_path, dear, budget("0.3")) as seat:
+        (candidate,) = (await seat.said("route_for_task", prompt="Hi"))["candidates"]
+
+    assert candidate["max_tokens"] < 300
+    assert candidate["estimated_cost_usd"] <= candidate["max_cost_usd"] <= 0.3
+
+
 async def test_a_budget_refuses_before_anything_is_sent(tmp_path: Path) -> None:
     dear = scripted("dear", "text=Never.", price=("1000", "1000"))
     async with seated(tmp_path, dear, budget("0.000001")) as seat:
