@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from .ledger.stories import Row, Story
+from .moments import duration
 from .money import dollars
 from .results import iso, usd
-from .steering import duration
 from .telling import plain
 
 COLUMNS = 100

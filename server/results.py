@@ -5,6 +5,7 @@ complete alone; an error is text only, one sentence first, at most 1 KB.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -239,7 +240,7 @@ def error_text(declined: Declined, *, raw: bool = False) -> str:
     lines += [f"{name}: {value}" for name, value in declined.facts]
     lines.append(f"retryable: {'true' if declined.retryable else 'false'}")
     if declined.retry_after_s is not None:
-        lines.append(f"retry_after_s: {declined.retry_after_s:.0f}")
+        lines.append(f"retry_after_s: {math.ceil(declined.retry_after_s)}")
     if isinstance(declined, Failed | Late):
         lines.append(f"call_id: {declined.call_id}")
     if declined.nothing_sent:

@@ -3,7 +3,6 @@ trip, reset, hold and unhold. What is said is understood first, then done in one
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from .circuits import Circuit, Key, Policy, Refusal
 from .errors import BadRequest, NotFound
 from .ledger import circuit_rows, owners
 from .ledger.driver import Connection
+from .moments import clock
 from .registry import Registry
 from .settings import CircuitSettings
 
@@ -178,19 +178,3 @@ def standing(
 def done(order: Order, changed: int) -> str:
     several = f" ({changed} circuits)" if changed > 1 else ""
     return f"{order.name} {DONE[order.act] if changed else ALREADY[order.act]}{several}"
-
-
-def clock(at: float, now: float) -> str:
-    """`12:03:10 UTC (in 42 s)`, with the date where it is not today's."""
-    moment, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(now, UTC).date()
-    date = "" if moment.date() == today else f"{moment:%Y-%m-%d} "
-    return f"{date}{moment:%H:%M:%S} UTC (in {duration(max(0.0, at - now))})"
-
-
-def duration(seconds: float) -> str:
-    """`0.34 s`, `42 s`, `12 min`, `3.5 h`."""
-    if seconds < 10:
-        return f"{seconds:.2g} s"
-    if seconds < 180:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"

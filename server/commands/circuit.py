@@ -18,6 +18,7 @@ from ..errors import Declined, NotFound
 from ..ledger import circuit_rows, control_rows, owners, servers
 from ..ledger.driver import Connection
 from ..ledger.store import Ledger
+from ..moments import duration
 from ..steering import Act, Order
 from ..telling import plain
 from .reading import read
@@ -79,7 +80,7 @@ def waits(circuit: Circuit, now: float) -> str:
 
 
 def until(at: float | None, now: float) -> str:
-    return f" for {steering.duration(at - now)}" if at is not None else ""
+    return f" for {duration(at - now)}" if at is not None else ""
 
 
 @command.command("trip")
