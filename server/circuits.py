@@ -31,6 +31,7 @@ LONGEST_PROBE_S = 120.0
 PROBE_MARGIN_S = 5.0
 COOLDOWN_S = 10.0
 LONGEST_COOLDOWN_S = 60.0
+TRIPPED = "tripped by hand"
 HOLD_WORDS: Mapping[str, str] = {
     "auth": "its key was refused",
     "quota": "its account is out of credit or quota",
@@ -133,9 +134,7 @@ def refusal(circuit: Circuit, now: float, *, prober_alive: bool) -> Verdict | No
     elif circuit.cools(now):
         reason, until, detail = "cooldown", circuit.cooldown_until, "was told to wait"
     elif circuit.state == "open" and not passed(circuit.retry_at, now):
-        last = f", last {circuit.last_error}" if circuit.last_error else ""
-        reason, until = "circuit_open", circuit.retry_at
-        detail = f"has {circuit.failures} failures in a row{last}"
+        reason, until, detail = "circuit_open", circuit.retry_at, failing(circuit)
     elif circuit.state == "half_open" and prober_alive and before(circuit.probe_lease_until, now):
         reason, until, detail = (
             "half_open",
@@ -145,6 +144,13 @@ def refusal(circuit: Circuit, now: float, *, prober_alive: bool) -> Verdict | No
     else:
         return None
     return Verdict(kind="refused", epoch=circuit.epoch, reason=reason, until=until, detail=detail)
+
+
+def failing(circuit: Circuit) -> str:
+    if circuit.last_error == TRIPPED:
+        return f"was {TRIPPED}"
+    last = f", last {circuit.last_error}" if circuit.last_error else ""
+    return f"has {circuit.failures} failures in a row{last}"
 
 
 def on_hold(circuit: Circuit) -> str:
@@ -357,7 +363,7 @@ def probe_lease(now: float, attempt_timeout_s: float) -> float:
 
 def tripped(circuit: Circuit, now: float, *, policy: Policy, jitter: float) -> Circuit:
     """Opened by hand."""
-    return replace(opened(circuit, now, policy=policy, jitter=jitter), last_error="tripped by hand")
+    return replace(opened(circuit, now, policy=policy, jitter=jitter), last_error=TRIPPED)
 
 
 def reset(circuit: Circuit, now: float) -> Circuit:

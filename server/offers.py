@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from ..providers.prices import rates
-from ..providers.tokens import estimate_tokens, input_bound, input_expected, tokens_bound
-from ..providers.types import Call, EmbedCall
+from ..providers.tokens import input_bound, input_expected
+from ..providers.types import Call, EmbedCall, Message
 from . import books, budgets, tasks
 from .allowances import Allowance
 from .asks import Size, Wish
@@ -64,7 +64,7 @@ def demand_for(
 ) -> Demand:
     """What a call requires. Sizes come from the call itself, or from `size` where there is none."""
     profile = task_of(desk, wish)
-    bound, expected, cap = measured(asked, size or Size())
+    bound, expected, cap = measured(asked, size or Size(), wish.tool == "embed")
     if isinstance(asked, Call) and capped:
         cap = asked.max_tokens
     return Demand(
@@ -85,13 +85,20 @@ def demand_for(
     )
 
 
-def measured(asked: Call | EmbedCall | None, size: Size) -> tuple[int, int, int | None]:
-    """Input tokens at most, input tokens probably, and the output cap if one is set."""
+def measured(
+    asked: Call | EmbedCall | None, size: Size, embeds: bool
+) -> tuple[int, int, int | None]:
+    """Input tokens at most, input tokens probably, and the output cap if one is set. A prompt is
+    counted as the call that would send it."""
     if asked is not None:
         return input_bound(asked), input_expected(asked), None
     if size.tokens is not None:
         return size.tokens, size.tokens, size.cap
-    return tokens_bound(size.prompt), estimate_tokens(size.prompt), size.cap
+    if not size.prompt:
+        return 0, 0, size.cap
+    said = Message(role="user", text=size.prompt)
+    imagined = EmbedCall(texts=(size.prompt,)) if embeds else Call(messages=(said,), max_tokens=1)
+    return input_bound(imagined), input_expected(imagined), size.cap
 
 
 async def planned(desk: Desk, wish: Wish, demand: Demand, client: Client) -> Planned:

@@ -3,15 +3,22 @@
 import json
 import os
 import platform
+from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import anyio
 
 from . import books, budgets, following
 from .budgets import Window
 from .desk import Client, Desk
+from .errors import LedgerUnavailable
 from .ledger import records, servers
 from .ledger.servers import ServerRow
+
+if TYPE_CHECKING:
+    from .run import Run
 
 BEAT_S = 5.0
 PROGRESS_S = 0.5
@@ -37,23 +44,27 @@ def open_windows(desk: Desk) -> tuple[Window, ...]:
 
 
 async def show_progress(desk: Desk) -> None:
-    """Twice a second the progress of running calls, while somebody watches."""
+    """Twice a second the progress of running calls, while somebody watches. A ledger that fails
+    has no watchers."""
     while True:
         await anyio.sleep(PROGRESS_S)
         running = desk.calls.shelf.running()
-        if not running or not await desk.ledger.read(servers.watching, desk.clock()):
-            continue
-        progress = [
-            records.Progress(
-                call_id=run.call_id,
-                phase=run.phase,
-                output_tokens=run.observed().output or 0,
-                first_token_at=run.first_token_at,
-            )
-            for run in running
-            if run.trying is not None and run.trying.opened is not None
-        ]
-        desk.ledger.write_or_drop(records.beat_many, progress, desk.clock())
+        with suppress(LedgerUnavailable):
+            if running and await desk.ledger.read(servers.watching, desk.clock()):
+                desk.ledger.write_or_drop(records.beat_many, progress(running), desk.clock())
+
+
+def progress(running: "Iterable[Run]") -> list[records.Progress]:
+    return [
+        records.Progress(
+            call_id=run.call_id,
+            phase=run.phase,
+            output_tokens=run.observed().output or 0,
+            first_token_at=run.first_token_at,
+        )
+        for run in running
+        if run.trying is not None and run.trying.opened is not None
+    ]
 
 
 def meet(desk: Desk, client: Client) -> None:

@@ -1,13 +1,17 @@
 """The words for calls that got no answer: what happened, and what would change it. Pure."""
 
+from collections import Counter
 from collections.abc import Sequence
+from operator import itemgetter
 
 from .candidates import Excluded
 from .errors import Declined, NoRoute, OverBudget
+from .moments import duration
 from .money import dollars
 from .outcomes import Failed, Late
 from .run import Run
 
+IN_FULL = 4
 PRICELESS = "Give its price in config.toml under [prices], or set routing.allow_unpriced."
 REASON_WORDS = {
     "disabled": "switched off",
@@ -38,13 +42,18 @@ def no_route(run: Run) -> Declined:
     others = [e for e in out if e.reason not in ("key_missing", "not_running", "disabled")]
     if money and len(money) == len(others):
         return unaffordable(run, money)
-    waits = [e.until for e in out if e.until is not None]
-    soonest = min(waits) - run.desk.clock() if waits else None
+    message = f"no model can take this call: {listed(out, others, aimed(run))}"
+    waits = [(e.until, e) for e in out if e.until is not None]
+    if not waits:
+        return NoRoute(message, next_step=advice(run, others))
+    until, first = min(waits, key=itemgetter(0))
+    wait_s = max(0.0, until - run.desk.clock())
+    soonest = f"{first.provider}/{first.model} can be tried in {duration(wait_s)}, none sooner."
     return NoRoute(
-        f"no model can take this call: {listed(out, others, aimed(run))}",
-        next_step=advice(run, others),
-        retryable=bool(waits),
-        retry_after_s=max(0.0, soonest) if soonest is not None else None,
+        message,
+        next_step=f"{soonest} {advice(run, others)}",
+        retryable=True,
+        retry_after_s=wait_s,
     )
 
 
@@ -86,10 +95,13 @@ def listed(out: Sequence[Excluded], others: Sequence[Excluded], aimed: bool) -> 
 
 
 def in_words(excluded: Sequence[Excluded]) -> str:
-    """The reasons, a few in full and the rest counted."""
-    shown = [f"{e.provider}/{e.model} {e.detail or REASON_WORDS[e.reason]}" for e in excluded[:4]]
-    more = f" and {len(excluded) - 4} more" if len(excluded) > 4 else ""
-    return "; ".join(shown) + more
+    """The reasons, a few in full and the rest counted by their words."""
+    shown = [
+        f"{e.provider}/{e.model} {e.detail or REASON_WORDS[e.reason]}" for e in excluded[:IN_FULL]
+    ]
+    counts = Counter(e.reason for e in excluded[IN_FULL:])
+    rest = ", ".join(f"{reason} {count}" for reason, count in counts.items())
+    return "; ".join(shown) + (f" and {counts.total()} more ({rest})" if rest else "")
 
 
 def advice(run: Run, others: Sequence[Excluded]) -> str:

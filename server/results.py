@@ -5,6 +5,7 @@ complete alone; an error is text only, one sentence first, at most 1 KB.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,10 @@ RAW_BYTES = 700
 def usd(nano: int | None) -> float | None:
     """Nano-dollars as dollars, exact to the nano-dollar."""
     return None if nano is None else round(nano / 1_000_000_000, 9)
+
+
+def iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
 def result(structured: Mapping[str, Any], *texts: str) -> CallToolResult:
@@ -171,17 +176,13 @@ def candidate_of(candidate: "Candidate", rank: int) -> dict[str, Any]:
 
 
 def excluded_of(excluded: "Excluded") -> dict[str, Any]:
-    said = {
+    said: dict[str, Any] = {
         "provider": excluded.provider,
         "model": excluded.model,
         "reason": excluded.reason,
         "detail": excluded.detail,
     }
-    return said | ({"until": iso(excluded.until)} if excluded.until is not None else {})
-
-
-def iso(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+    return said if excluded.until is None else said | {"until": iso(excluded.until)}
 
 
 def plan_of(plan: "Plan") -> dict[str, Any]:
@@ -201,14 +202,14 @@ def routed(plan: "Plan", expected_ms: Mapping[tuple[str, str], int]) -> CallTool
         candidate["expected_ms"] = expected_ms.get(key)
     lines = [f"strategy {plan.strategy}, {len(plan.candidates)} candidates"]
     lines += [candidate_line(candidate) for candidate in said["candidates"]]
-    lines += [excluded_line(e) for e in plan.excluded]
+    lines += [left_out_line(excluded) for excluded in plan.excluded]
     return result(said, "\n".join(lines))
 
 
-def excluded_line(excluded: "Excluded") -> str:
+def left_out_line(excluded: "Excluded") -> str:
     until = f", until {iso(excluded.until)}" if excluded.until is not None else ""
-    where = f"{excluded.provider}/{excluded.model}"
-    return f"left out {where}: {excluded.reason}, {excluded.detail}{until}"
+    name = f"{excluded.provider}/{excluded.model}"
+    return f"left out {name}: {excluded.reason}, {excluded.detail}{until}"
 
 
 def candidate_line(said: Mapping[str, Any]) -> str:
@@ -239,7 +240,7 @@ def error_text(declined: Declined, *, raw: bool = False) -> str:
     lines += [f"{name}: {value}" for name, value in declined.facts]
     lines.append(f"retryable: {'true' if declined.retryable else 'false'}")
     if declined.retry_after_s is not None:
-        lines.append(f"retry_after_s: {declined.retry_after_s:.0f}")
+        lines.append(f"retry_after_s: {math.ceil(declined.retry_after_s)}")
     if isinstance(declined, Failed | Late):
         lines.append(f"call_id: {declined.call_id}")
     if declined.nothing_sent:

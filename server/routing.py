@@ -151,8 +151,6 @@ def priced(offer: Offer, demand: Demand, snapshot: Snapshot) -> Candidate | Excl
             return excluded(offer, "unpriced", "has no known price, and a limit applies")
         rates = CEILING
     worst = bound(rates, demand.input_bound, cap)
-    usage = Usage(input=demand.input_expected, output=min(cap, demand.expected_output))
-    expected = cost(rates, usage)
     if demand.max_cost_nano is not None and worst > demand.max_cost_nano:
         cap = affordable_cap(rates, demand, cap, demand.max_cost_nano)
         if not cap:
@@ -167,9 +165,13 @@ def priced(offer: Offer, demand: Demand, snapshot: Snapshot) -> Candidate | Excl
             out = excluded(offer, "over_budget", detail, room.resets_at)
             return replace(out, budget=name, needed_nano=worst)
         cap = min(cap, cap_here)
-    worst = bound(rates, demand.input_bound, cap)
+    usage = Usage(input=demand.input_expected, output=min(cap, demand.expected_output))
     return Candidate(
-        offer=offer, max_tokens=cap, bound_nano=worst, expected_nano=expected, rates=rates
+        offer=offer,
+        max_tokens=cap,
+        bound_nano=bound(rates, demand.input_bound, cap),
+        expected_nano=cost(rates, usage),
+        rates=rates,
     )
 
 

@@ -148,13 +148,14 @@ async def lifetime(desk: Desk, answered: anyio.Event | None = None) -> AsyncGene
 
 
 async def attend(desk: Desk, group: TaskGroup, answered: anyio.Event | None) -> None:
-    """Shows this process in the ledger, says every few seconds that it lives, and how its calls
-    come along."""
+    """Shows this process in the ledger, says every few seconds that it lives, how its calls come
+    along, and takes requests from outside."""
     if answered is not None:
         await answered.wait()
-    from . import presence
+    from . import controls, presence
 
     group.start_soon(presence.show_progress, desk)
+    group.start_soon(controls.attend, desk)
     await presence.beat(desk)
 
 

@@ -4,12 +4,21 @@ It says "ready" on stdout, waits for a line on stdin, does its work and prints o
 """
 
 import sys
+import time
 import uuid
+from functools import partial
 from pathlib import Path
 
 from roundhouse_mcp.server.budgets import Window
 from roundhouse_mcp.server.errors import OverBudget
-from roundhouse_mcp.server.ledger import circuit_rows, owners, records, reservations, servers
+from roundhouse_mcp.server.ledger import (
+    circuit_rows,
+    control_rows,
+    owners,
+    records,
+    reservations,
+    servers,
+)
 from roundhouse_mcp.server.ledger.driver import Connection
 from roundhouse_mcp.server.ledger.store import Ledger
 
@@ -144,7 +153,47 @@ def probe(ledger: Ledger, argument: str) -> None:
     say(",".join(won))
 
 
-COMMANDS = {"reserve": reserve, "die": die, "migrate": migrate, "probe": probe}
+def take(ledger: Ledger, argument: str) -> None:
+    """A server that takes requests and never carries one out: its own (`ask`), the first that
+    comes (`keep`), or none (`ignore`)."""
+
+    def register(db: Connection) -> None:
+        server = servers.ServerRow(
+            id="taker",
+            owner=ledger.owner,
+            pid=1,
+            host="here",
+            client="test",
+            project="/p",
+            version="0",
+            config_hash="",
+            started=time.time(),
+            beat=time.time(),
+        )
+        servers.register_server(db, server)
+
+    def taken(db: Connection) -> int | None:
+        alive = partial(owners.alive, ledger.run_dir)
+        for control in control_rows.waiting(db, "taker", time.time(), alive=alive):
+            control_rows.take(db, control, "taker", time.time())
+            return control.id
+        return None
+
+    ledger.write_blocking(register)
+    if argument == "ask":
+        order = '{"provider": "first"}'
+        ledger.write_blocking(
+            control_rows.ask, by="tui", kind="circuit.trip", now=time.time(), argument=order
+        )
+    start_signal()
+    number = None
+    while number is None and argument != "ignore":
+        number = ledger.write_blocking(taken)
+    say(str(number))
+    sys.stdin.read()
+
+
+COMMANDS = {"reserve": reserve, "die": die, "migrate": migrate, "probe": probe, "take": take}
 
 if __name__ == "__main__":
     with Ledger(Path(sys.argv[2]), clock=lambda: NOW, patience_s=60) as opened:

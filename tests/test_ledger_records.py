@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from roundhouse_mcp.server.ledger import reservations, servers
+from roundhouse_mcp.server.ledger import control_rows, reservations, servers
+from roundhouse_mcp.server.ledger.control_rows import Control
 from roundhouse_mcp.server.ledger.driver import Connection, connect
 from roundhouse_mcp.server.ledger.migrations import migrate
 from roundhouse_mcp.server.ledger.reaping import reap
@@ -257,45 +258,83 @@ def test_a_server_beats_until_it_ends(db: Connection) -> None:
     assert db.execute(query).fetchall() == [("s1", NOW + 9, NOW + 9)]
 
 
-def test_a_request_is_taken_by_one_server(db: Connection) -> None:
-    asked = servers.ask(db, by="tui", kind="unload", argument='{"model": "x"}', now=NOW)
+def test_the_servers_that_run_are_those_whose_owner_lives(db: Connection) -> None:
+    for n in (1, 2, 3):
+        servers.register_server(db, replace(SERVER, id=f"s{n}", owner=f"o{n}", started=NOW + n))
+    servers.end_server(db, "s3", NOW)
 
-    seen = [servers.pending_control(db, "s1", NOW), servers.pending_control(db, "s2", NOW)]
-    taken = [servers.take_control(db, "s1", NOW), servers.take_control(db, "s2", NOW)]
-
-    assert seen == [True, True]
-    assert taken == [
-        [
-            servers.Control(
-                id=asked, created=NOW, by="tui", kind="unload", argument='{"model": "x"}'
-            )
-        ],
-        [],
-    ]
+    assert servers.living(db, {"o1", "o3"}.__contains__) == ["s1"]
 
 
-def test_a_request_to_a_server_waits_for_that_server(db: Connection) -> None:
-    servers.ask(db, by="tui", kind="reload", target="s2", now=NOW)
-
-    assert servers.take_control(db, "s1", NOW) == []
-    assert len(servers.take_control(db, "s2", NOW)) == 1
+# What is asked of them.
 
 
-def test_a_request_nobody_took_in_time_is_not_taken_any_more(db: Connection) -> None:
-    servers.ask(db, by="tui", kind="unload", now=NOW)
-
-    assert not servers.pending_control(db, "s1", NOW + servers.CONTROL_EXPIRES_S)
-    assert servers.take_control(db, "s1", NOW + servers.CONTROL_EXPIRES_S) == []
+def waiting(db: Connection, server_id: str, *, at: float = NOW, dead: str = "") -> list[Control]:
+    return control_rows.waiting(db, server_id, at, alive=lambda owner: owner != dead)
 
 
-def test_the_result_of_a_request_is_kept(db: Connection) -> None:
-    asked = servers.ask(db, by="tui", kind="unload", now=NOW)
-    servers.take_control(db, "s1", NOW)
+@pytest.fixture
+def two(db: Connection) -> Connection:
+    for n in (1, 2):
+        servers.register_server(db, replace(SERVER, id=f"s{n}", owner=f"o{n}"))
+    return db
 
-    servers.finish_control(db, asked, '"done"', NOW + 1)
 
-    query = "SELECT taken_by, done, result FROM control"
-    assert db.execute(query).fetchall() == [("s1", NOW + 1, '"done"')]
+def test_a_request_is_taken_by_one_server(two: Connection) -> None:
+    control_rows.ask(two, by="tui", kind="unload", argument='{"model": "x"}', now=NOW)
+
+    (first,), (second,) = waiting(two, "s1"), waiting(two, "s2")
+    taken = [control_rows.take(two, first, "s1", NOW), control_rows.take(two, second, "s2", NOW)]
+
+    assert (first.by, first.kind, first.argument) == ("tui", "unload", '{"model": "x"}')
+    assert taken == [True, False]
+    assert waiting(two, "s2") == []
+
+
+def test_a_request_whose_taker_died_is_taken_again_until_it_is_done(two: Connection) -> None:
+    number = control_rows.ask(two, by="tui", kind="unload", now=NOW)
+    control_rows.take(two, waiting(two, "s1")[0], "s1", NOW)
+
+    (again,) = waiting(two, "s2", dead="o1")
+    late = replace(again, taken_by=None)
+    taken = [control_rows.take(two, each, "s2", NOW) for each in (late, again)]
+    control_rows.finish(two, number, "{}", NOW)
+
+    assert taken == [False, True]
+    assert waiting(two, "s1", dead="o2") == []
+
+
+def test_a_request_to_a_server_waits_for_that_server_as_long_as_it_lives(two: Connection) -> None:
+    control_rows.ask(two, by="tui", kind="cancel", target="s2", now=NOW)
+
+    found = [waiting(two, "s1"), waiting(two, "s2"), waiting(two, "s1", dead="o2")]
+
+    assert [len(each) for each in found] == [0, 1, 1]
+
+
+def test_a_request_nobody_took_in_time_is_not_taken_any_more(two: Connection) -> None:
+    control_rows.ask(two, by="tui", kind="unload", now=NOW)
+
+    assert waiting(two, "s1", at=NOW + control_rows.EXPIRES_S) == []
+
+
+def test_the_result_of_a_request_is_kept_for_a_day(two: Connection) -> None:
+    number = control_rows.ask(two, by="tui", kind="unload", now=NOW)
+    control_rows.take(two, waiting(two, "s1")[0], "s1", NOW)
+    control_rows.finish(two, number, '"done"', NOW + 1)
+
+    answer = control_rows.answer(two, number)
+    control_rows.ask(two, by="tui", kind="unload", now=NOW + control_rows.KEPT_S + 1)
+
+    assert answer == control_rows.Answer(taken_by="s1", result='"done"')
+    assert two.execute("SELECT COUNT(*) FROM control").fetchone() == (1,)
+
+
+def test_the_server_to_ask_about_a_call_is_the_one_it_runs_in(db: Connection) -> None:
+    begin(db, RUNNING)
+
+    assert control_rows.server_of(db, "c1") == "s1"
+    assert control_rows.server_of(db, "c2") is None
 
 
 def test_somebody_watches_while_a_lease_is_fresh(db: Connection) -> None:

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import anyio
-from seats import budget, scripted, seated
+from seats import budget, scripted, seated, served
+from upstream import spoken, upstream
+
+from roundhouse_mcp.server import controls, presence
 
 
 async def test_a_server_shows_itself_and_its_budgets_before_any_call(tmp_path: Path) -> None:
@@ -76,3 +79,31 @@ async def test_a_finished_call_keeps_its_answer_and_forgets_what_was_asked(tmp_p
     assert [run.call_id for run in kept] == [said["call_id"]]
     assert "Forget me" not in repr(kept[0].asked)
     assert again["text"] == "Kept"
+
+
+async def test_a_ledger_that_fails_during_a_call_takes_neither_call_nor_server_along(
+    tmp_path: Path,
+) -> None:
+    said, pause = anyio.Event(), anyio.Event()
+    async with (
+        upstream(spoken("So far ", "good.", said=said, pause=pause)) as server,
+        seated(tmp_path, served("one", server.url)) as seat,
+    ):
+        answers: list[str] = []
+
+        async def call() -> None:
+            answers.append((await seat.said("complete", prompt="Hi"))["text"])
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(call)
+            await said.wait()
+            (tmp_path / "ledger.db").rename(tmp_path / "gone.db")
+            (tmp_path / "ledger.db").mkdir()
+            for task in (presence.show_progress, controls.attend):
+                with anyio.move_on_after(1):
+                    await task(seat.desk)
+            (tmp_path / "ledger.db").rmdir()
+            (tmp_path / "gone.db").rename(tmp_path / "ledger.db")
+            pause.set()
+
+    assert answers == ["So far good."]

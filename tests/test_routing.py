@@ -4,9 +4,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from seats import Inside, budget, chain, scripted, seated, served
 from upstream import answer, in_turn, spoken, upstream
+
+from roundhouse_mcp.server.ledger import circuit_rows
+from roundhouse_mcp.server.ledger.driver import Connection
 
 PAIR = chain("first", "second") + scripted("first", "text=1") + scripted("second", "text=2")
 FAILING = chain("bad", "good") + scripted("bad", "status=503") + scripted("good", "text=Here.")
@@ -181,6 +185,37 @@ async def test_a_circuit_opens_after_five_failures_and_the_next_call_skips_it(
     assert "Nothing was sent, no cost." in named
 
 
+async def test_when_everything_is_left_out_each_reason_is_told_and_when_the_first_is_back(
+    tmp_path: Path,
+) -> None:
+    names = [f"p{n}" for n in range(7)]
+    config = (chain(*names), *(scripted(name, "text=Never.") for name in names))
+    now = time.time()
+
+    def leave_out(db: Connection) -> None:
+        for n, name in enumerate(names):
+            until = now + 100.4 - n
+            if n < 5:
+                circuit_rows.record_cooldown(
+                    db, (name, "*"), epoch=0, now=now, until=until, error="throttled", by="test"
+                )
+            else:
+                circuit_rows.hold(db, (name, "*"), now=now, until=until, by="test")
+
+    async with seated(tmp_path, *config) as seat:
+        seat.desk.clock = lambda: now
+        await seat.desk.ledger.write(leave_out)
+        with anyio.fail_after(5):
+            text = await seat.refused("complete", prompt="Hi")
+        asked = seat.desk.http.mock.seen
+
+    assert text.startswith("No model can take this call: p0/m was told to wait; p1/m was told")
+    assert "p3/m was told to wait and 3 more (cooldown 1, hold 2). " in text
+    assert "p6/m can be tried in 94 s, none sooner. " in text
+    assert "retryable: true\nretry_after_s: 95\n" in text
+    assert asked == {}
+
+
 async def test_an_open_circuit_is_tested_by_one_call_and_closes_when_it_passes(
     tmp_path: Path,
 ) -> None:
@@ -245,6 +280,17 @@ async def test_a_wrong_key_puts_a_provider_on_hold_at_once(tmp_path: Path) -> No
     assert tried(first) == [("bad", "locked"), ("good", "ok")]
     assert tried(second) == []
     assert reasons(route)["bad/m"] == "hold"
+
+
+async def test_a_cap_lowered_to_fit_a_budget_lowers_what_the_call_is_expected_to_cost(
+    tmp_path: Path,
+) -> None:
+    dear = scripted("dear", price=("1000", "1000"))
+    async with seated(tmp_path, dear, budget("0.3")) as seat:
+        (candidate,) = (await seat.said("route_for_task", prompt="Hi"))["candidates"]
+
+    assert candidate["max_tokens"] < 300
+    assert candidate["estimated_cost_usd"] <= candidate["max_cost_usd"] <= 0.3
 
 
 async def test_a_budget_refuses_before_anything_is_sent(tmp_path: Path) -> None:

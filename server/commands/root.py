@@ -21,6 +21,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "providers": ("providers", "Providers: list, add, set, remove."),
     "models": ("models", "List the models you can use."),
     "cost": ("cost", "Say what was spent."),
+    "route": ("route", "Show where a call would go now, and why."),
+    "why": ("why", "Explain a call: where it went, and why."),
+    "circuit": ("circuit", "Circuits: list, trip, reset, hold, unhold."),
 }
 
 
@@ -66,9 +69,11 @@ class Root(click.Group):
 
 
 def sentence(declined: Declined) -> str:
-    """What was declined, and what to do next."""
+    """What was declined, and what to do next. A name at its beginning is written as it is."""
     said = declined.message.rstrip(".")
-    return f"{said[:1].upper()}{said[1:]}. {declined.next_step}".strip()
+    if said.partition(" ")[0].isalpha():
+        said = f"{said[:1].upper()}{said[1:]}"
+    return f"{said}. {declined.next_step}".strip()
 
 
 @click.group(cls=Root, invoke_without_command=True)

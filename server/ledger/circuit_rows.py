@@ -31,6 +31,12 @@ def any_of(db: Connection, provider: str) -> bool:
     return bool(db.execute(query, (provider,)).fetchone()[0])
 
 
+def models_used(db: Connection, provider: str) -> set[str]:
+    """The provider's models that calls went to."""
+    query = "SELECT DISTINCT model FROM usage_hour WHERE provider = ?"
+    return {model for (model,) in db.execute(query, (provider,)).fetchall() if model}
+
+
 def find(db: Connection, key: Key) -> Circuit:
     row = db.execute(f"{READ} WHERE provider = ? AND model = ?", key).fetchone()
     if row is None:
@@ -167,7 +173,7 @@ def trip(db: Connection, key: Key, *, now: float, by: str, policy: Policy, jitte
     def transition(circuit: Circuit) -> Circuit:
         return circuits.tripped(circuit, now, policy=policy, jitter=jitter)
 
-    return change(db, key, transition, now, why="tripped by hand", by=by)
+    return change(db, key, transition, now, why=circuits.TRIPPED, by=by)
 
 
 def reset(db: Connection, key: Key, *, now: float, by: str) -> bool:

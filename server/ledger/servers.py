@@ -1,12 +1,10 @@
-"""Running servers, what is asked of them, and whether anybody watches."""
+"""Running servers, and whether anybody watches them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from operator import attrgetter
 
 from .driver import Connection
-
-ANY = "any"
-CONTROL_EXPIRES_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,17 +24,6 @@ class ServerRow:
     client_version: str | None = None
     keys_present: str = "[]"
     log_path: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Control:
-    """A request to a server. `argument` is JSON."""
-
-    id: int
-    created: float
-    by: str
-    kind: str
-    argument: str
 
 
 SERVER_COLUMNS = tuple(field.name for field in fields(ServerRow))
@@ -75,45 +62,12 @@ def end_server(db: Connection, server_id: str, now: float) -> None:
     db.execute("UPDATE servers SET ended = ?, beat = ? WHERE id = ?", (now, now, server_id))
 
 
-def ask(
-    db: Connection, *, by: str, kind: str, now: float, target: str = ANY, argument: str = "{}"
-) -> int:
-    """Ask a server, or whichever comes first, to do something; the number to look for."""
-    asked = db.execute(
-        "INSERT INTO control (created, by, target, kind, argument) VALUES (?, ?, ?, ?, ?)",
-        (now, by, target, kind, argument),
-    )
-    assert asked.lastrowid is not None
-    return asked.lastrowid
-
-
-def pending_control(db: Connection, server_id: str, now: float) -> bool:
-    """Whether `take_control` would find something; a read, so that asking costs no transaction."""
-    (found,) = db.execute(
-        "SELECT EXISTS (SELECT 1 FROM control WHERE taken_by IS NULL AND target IN (?, ?)"
-        " AND created > ?)",
-        (server_id, ANY, now - CONTROL_EXPIRES_S),
-    ).fetchone()
-    return bool(found)
-
-
-def take_control(db: Connection, server_id: str, now: float) -> list[Control]:
-    """What this server is to do now, oldest first. Each request is taken by one server; those
-    nobody took within a minute are not taken any more."""
-    taken = db.execute(
-        "UPDATE control SET taken_by = ?, taken = ? WHERE taken_by IS NULL AND target IN (?, ?)"
-        " AND created > ? RETURNING id, created, by, kind, argument",
-        (server_id, now, server_id, ANY, now - CONTROL_EXPIRES_S),
+def living(db: Connection, alive: Callable[[str], bool]) -> list[str]:
+    """The servers that run, oldest first. `alive` tells whether an owner lives."""
+    rows = db.execute(
+        "SELECT id, owner FROM servers WHERE ended IS NULL ORDER BY started, id"
     ).fetchall()
-    return [
-        Control(id=number, created=created, by=by, kind=kind, argument=argument)
-        for number, created, by, kind, argument in sorted(taken)
-    ]
-
-
-def finish_control(db: Connection, control_id: int, result: str, now: float) -> None:
-    """`result` is JSON."""
-    db.execute("UPDATE control SET done = ?, result = ? WHERE id = ?", (now, result, control_id))
+    return [server_id for server_id, owner in rows if alive(owner)]
 
 
 def watching(db: Connection, now: float) -> bool:
