@@ -28,13 +28,15 @@ class NotAdmitted(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looking:
-    """What a plan needs to see: `tokens` is the size of the call; `measuring` whether its strategy
+    """What a plan needs to see: `tokens` is the size of the call; `marks` are those of the keys it
+    would use, by provider; `measuring` whether its strategy
     looks at speeds and loads; `turns_taken` are turns this process took and has not written."""
 
     keys: tuple[Key, ...]
     windows: tuple[Window, ...]
     allowances: Mapping[str, Allowance]
     tokens: int
+    marks: Mapping[str, str]
     measuring: bool
     turns_taken: int
     run_dir: Path
@@ -53,6 +55,7 @@ class Opening:
     guarded: bool
     allowance: Allowance
     tokens: int
+    mark: str
     takes_turn: bool
     run_dir: Path
     now: float
@@ -77,6 +80,7 @@ class Verdict:
     policy: Policy
     jitter: float
     until: float | None
+    mark: str = ""
     run_out_until: float | None = None
     blameless: bool = False
 
@@ -121,7 +125,8 @@ def snapshot(db: Connection, looking: Looking) -> Snapshot:
     blocks = crowded(db, looking)
     due: set[Key] = set()
     for key in looking.keys if rows else ():
-        found, _ = circuits.judge(rows, *key, now, alive=alive)
+        mark = looking.marks.get(key[0], "")
+        found, _ = circuits.judge(rows, *key, now, alive=alive, mark=mark)
         if found.kind == "probe_due":
             due.add(key)
         if found.reason is not None:
@@ -199,7 +204,7 @@ def admit(db: Connection, key: Key, opening: Opening) -> dict[Key, int]:
         return dict.fromkeys(both, 0)
     rows = {each: circuit_rows.find(db, each) for each in both}
     alive = partial(owners.alive, opening.run_dir)
-    found, due = circuits.judge(rows, *key, opening.now, alive=alive)
+    found, due = circuits.judge(rows, *key, opening.now, alive=alive, mark=opening.mark)
     if found.kind == "refused":
         raise NotAdmitted(found.detail)
     won = circuit_rows.take_probes(
@@ -286,6 +291,7 @@ def judge(db: Connection, attempt: AttemptRow, verdict: Verdict, now: float, by:
             error=attempt.outcome,
             until=verdict.until,
             hold=verdict.error.hold if verdict.error else None,
+            mark=verdict.mark or None,
         )
 
 

@@ -56,13 +56,15 @@ class Room:
 class Snapshot:
     """The state of the machine at one moment: circuits, cooldowns, holds and money. `due` are the
     open circuits whose time to be probed has come; `turn` is the counter that strategies which
-    vary draw from; `speeds` and `loads` (running calls) are read for strategies that measure."""
+    vary draw from; `full` are the providers that answer as many calls of this process as they may;
+    `speeds` and `loads` (running calls) are read for strategies that measure."""
 
     now: float
     blocks: Mapping[tuple[str, str], Block] = field(default_factory=dict[tuple[str, str], Block])
     rooms: Mapping[str, Room] = field(default_factory=dict[str, Room])
     due: frozenset[tuple[str, str]] = frozenset()
     turn: int = 0
+    full: frozenset[str] = frozenset()
     speeds: Mapping[tuple[str, str], Speed] = field(default_factory=dict[tuple[str, str], Speed])
     loads: Mapping[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
 

@@ -60,7 +60,8 @@ def policy(settings: CircuitSettings, *, local: bool) -> Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circuit:
-    """One row. Times are epoch seconds; `cooldown_s` is the length of the last cooldown."""
+    """One row. Times are epoch seconds; `cooldown_s` is the length of the last cooldown;
+    `hold_key` is the mark of the key that was refused."""
 
     provider: str
     model: str
@@ -78,6 +79,7 @@ class Circuit:
     hold_reason: str | None = None
     hold_until: float | None = None
     hold_by: str | None = None
+    hold_key: str | None = None
     threshold: int = 5
     changed_at: float = 0.0
     last_ok_at: float | None = None
@@ -88,8 +90,11 @@ class Circuit:
     def key(self) -> Key:
         return self.provider, self.model
 
-    def is_held(self, now: float) -> bool:
-        return self.hold_reason is not None and not passed(self.hold_until, now)
+    def is_held(self, now: float, mark: str = "") -> bool:
+        """`mark` is that of the key a call would use: a key that was refused holds no other."""
+        if self.hold_reason is None or passed(self.hold_until, now):
+            return False
+        return not (self.hold_key and mark and self.hold_key != mark)
 
     def cools(self, now: float) -> bool:
         return self.cooldown_until is not None and now < self.cooldown_until
@@ -116,20 +121,23 @@ def keys(provider: str, model: str) -> tuple[Key, Key]:
     return (provider, "*"), (provider, model)
 
 
-def verdict(circuit: Circuit | None, now: float, *, prober_alive: bool = True) -> Verdict:
-    """`prober_alive`: whether the owner of the probe under way lives; of use in half_open only."""
+def verdict(
+    circuit: Circuit | None, now: float, *, prober_alive: bool = True, mark: str = ""
+) -> Verdict:
+    """`prober_alive`: whether the owner of the probe under way lives; of use in half_open only.
+    `mark`: that of the key the call would use."""
     if circuit is None:
         return Verdict(kind="closed")
-    refused = refusal(circuit, now, prober_alive=prober_alive)
+    refused = refusal(circuit, now, prober_alive=prober_alive, mark=mark)
     if refused is not None:
         return refused
     kind: VerdictKind = "closed" if circuit.state == "closed" else "probe_due"
     return Verdict(kind=kind, epoch=circuit.epoch)
 
 
-def refusal(circuit: Circuit, now: float, *, prober_alive: bool) -> Verdict | None:
+def refusal(circuit: Circuit, now: float, *, prober_alive: bool, mark: str) -> Verdict | None:
     reason: Refusal
-    if circuit.is_held(now):
+    if circuit.is_held(now, mark):
         reason, until, detail = "hold", circuit.hold_until, on_hold(circuit)
     elif circuit.cools(now):
         reason, until, detail = "cooldown", circuit.cooldown_until, "was told to wait"
@@ -169,15 +177,16 @@ def judge(
     now: float,
     *,
     alive: Callable[[str], bool],
+    mark: str = "",
 ) -> tuple[Verdict, tuple[Key, ...]]:
     """The verdict of both circuits together, and the keys whose probe must be won first. `alive`
-    is asked only about the owner of a probe under way."""
+    is asked only about the owner of a probe under way; `mark` is that of the call's key."""
     due: list[Key] = []
     verdicts: list[Verdict] = []
     for key in keys(provider, model):
         circuit = circuits.get(key)
         prober = circuit.probe_owner if circuit and circuit.state == "half_open" else None
-        one = verdict(circuit, now, prober_alive=prober is not None and alive(prober))
+        one = verdict(circuit, now, prober_alive=prober is not None and alive(prober), mark=mark)
         if one.kind == "refused":
             return one, ()
         if one.kind == "probe_due":
@@ -308,6 +317,7 @@ def held(
     by: str,
     until: float | None = None,
     error: str = "",
+    mark: str | None = None,
 ) -> Circuit:
     """Not to be used until a time, or until lifted by hand. A hold by hand stays what it is."""
     if circuit.hold_reason == "manual" and circuit.is_held(now) and reason != "manual":
@@ -318,6 +328,7 @@ def held(
         hold_reason=reason,
         hold_until=now + limit if until is None and limit is not None else until,
         hold_by=by,
+        hold_key=mark if reason == "auth" else None,
         changed_at=now,
         last_error=error or circuit.last_error,
     )
@@ -327,7 +338,9 @@ def lifted(circuit: Circuit, now: float) -> Circuit:
     """No hold any more: by hand, or because the key is another one."""
     if circuit.hold_reason is None:
         return circuit
-    return replace(circuit, hold_reason=None, hold_until=None, hold_by=None, changed_at=now)
+    return replace(
+        circuit, hold_reason=None, hold_until=None, hold_by=None, hold_key=None, changed_at=now
+    )
 
 
 def neutral_probe(circuit: Circuit, epoch: int, now: float) -> Circuit:

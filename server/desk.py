@@ -58,10 +58,14 @@ class Queue:
         self.limiter = anyio.CapacityLimiter(limit)
         self.retries = Bucket()
 
+    @property
+    def is_full(self) -> bool:
+        return self.limiter.available_tokens <= 0
+
     def check(self) -> None:
         """Raises Busy where one more would wait behind too many."""
         waiting = self.limiter.statistics().tasks_waiting
-        if self.limiter.available_tokens <= 0 and waiting >= QUEUE:
+        if self.is_full and waiting >= QUEUE:
             raise Busy(
                 f"{QUEUE} calls already wait for {self.provider}",
                 next_step="Try again later, or name another provider.",

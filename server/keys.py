@@ -5,6 +5,7 @@ for names `keys.toml` marks so. Several clients pass no key variables to the ser
 hence the file.
 """
 
+import hashlib
 import importlib
 import os
 import tomllib
@@ -34,6 +35,11 @@ class Key:
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def mark(self) -> str:
+        """Tells this key from another one and nothing else of it: 32 bits of its digest."""
+        return hashlib.sha256(self.value.encode()).hexdigest()[:8]
 
 
 def clean(value: str) -> str:

@@ -1,7 +1,7 @@
 """From a wish to a plan: the models on offer, what the call demands, what the machine says."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from ..providers.prices import rates
@@ -112,13 +112,22 @@ async def planned(desk: Desk, wish: Wish, demand: Demand, client: Client) -> Pla
         windows=tuple(windows.values()),
         allowances=allowances(offers),
         tokens=demand.input_expected + demand.expected_output,
+        marks=marks(desk, offers),
         measuring=demand.strategy in MEASURING,
         turns_taken=desk.turns_taken,
         run_dir=desk.ledger.run_dir,
         now=desk.clock(),
     )
     snapshot = await desk.ledger.read(books.snapshot, looking)
+    full = frozenset(name for name, queue in desk.queues.items() if queue.is_full)
+    snapshot = replace(snapshot, full=full) if full else snapshot
     return Planned(plan(offers, demand, snapshot), windows, snapshot.rooms)
+
+
+def marks(desk: Desk, offers: Iterable[Offer]) -> Mapping[str, str]:
+    """The marks of the keys of the providers on offer."""
+    keys = {offer.provider.name: desk.registry.key(offer.provider.name) for offer in offers}
+    return {name: key.mark for name, key in keys.items() if key is not None}
 
 
 def allowances(offers: Iterable[Offer]) -> Mapping[str, Allowance]:

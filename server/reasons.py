@@ -14,6 +14,7 @@ Reason = Literal[
     "cooldown",
     "hold",
     "rate_limit",
+    "busy",
     "over_budget",
     "max_cost",
     "unpriced",

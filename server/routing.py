@@ -209,6 +209,24 @@ def held_to_schemas(kept: Sequence[Candidate]) -> tuple[list[Candidate], list[Ex
     return [c for c in kept if c.offer.key not in gone], out
 
 
+def not_full(
+    kept: Sequence[Candidate], full: frozenset[str]
+) -> tuple[list[Candidate], list[Excluded]]:
+    """Providers with no place for another call are passed over while others have one; where none
+    has, the call waits for its turn."""
+    able = [c for c in kept if c.offer.provider.name not in full]
+    if not able:
+        return list(kept), []
+    out = [
+        excluded(
+            c.offer, "busy", f"answers {c.offer.provider.concurrency} calls already (concurrency)"
+        )
+        for c in kept
+        if c.offer.provider.name in full
+    ]
+    return able, out
+
+
 def enforcing(offer: Offer) -> bool:
     known = offer.facts.json
     return "json" in offer.provider.capabilities if known is None else known
@@ -228,6 +246,8 @@ def plan(offers: Sequence[Offer], demand: Demand, snapshot: Snapshot) -> Plan:
     if "schema" in demand.needs:
         kept, unfit = held_to_schemas(kept)
         out += unfit
+    kept, full = not_full(kept, snapshot.full)
+    out += full
     ranked = tuple(
         replace(c, why=why(c, demand.strategy, n), is_probe=c.offer.key in snapshot.due)
         for n, c in enumerate(ordered(kept, demand.strategy), 1)

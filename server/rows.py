@@ -10,7 +10,7 @@ from ..providers.prices import Rates
 from ..providers.tokens import input_expected
 from . import circuits, results
 from .books import Closing, Ending, Opening, Refusal, Verdict
-from .candidates import EXPECTED_OUTPUT
+from .candidates import EXPECTED_OUTPUT, Candidate
 from .errors import Declined, OverBudget
 from .ledger.records import AttemptRow, CallRow, InflightRow, Status
 from .outcomes import Attempted
@@ -69,6 +69,7 @@ def opening(run: Run, trying: Trying) -> Opening:
         guarded=desk.settings.circuits.enabled,
         allowance=candidate.offer.allowance,
         tokens=input_expected(run.asked) + min(candidate.max_tokens, EXPECTED_OUTPUT),
+        mark=mark_of(run, candidate),
         takes_turn=run.turn_pending,
         run_dir=desk.ledger.run_dir,
         now=now,
@@ -105,6 +106,11 @@ def closing(run: Run, trying: Trying, outcome: str) -> Closing:
         now=now,
         by=run.desk.ledger.owner,
     )
+
+
+def mark_of(run: Run, candidate: Candidate) -> str:
+    key = run.registry.key(candidate.offer.provider.name)
+    return key.mark if key else ""
 
 
 def speed(trying: Trying, row: AttemptRow, outcome: str) -> tuple[float, float] | None:
@@ -164,6 +170,7 @@ def verdict(run: Run, trying: Trying, outcome: str, now: float) -> Verdict | Non
         epochs=trying.opened.epochs,
         policy=circuits.policy(desk.settings.circuits, local=provider.local),
         jitter=desk.draw(),
+        mark=mark_of(run, trying.candidate),
         until=None if wait is None else now + wait,
         run_out_until=None if trying.run_out_s is None else now + trying.run_out_s,
         blameless=error is not None and error.kind == "timed_out" and short,

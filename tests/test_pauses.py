@@ -1,11 +1,13 @@
 """What keeps a call from a provider that would refuse it, and what becomes of broken answers."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from seats import chain, scripted, seated, served
-from upstream import Request, Script, Send, event, head, spoken, upstream
+from upstream import Request, Script, Send, answer, event, head, spoken, upstream
 
 from roundhouse_mcp.providers.waits import run_out
 
@@ -147,3 +149,49 @@ async def test_a_provider_that_fails_for_everybody_is_not_asked_twice_by_everybo
         asked = seat.desk.http.mock.seen["bad"]
 
     assert asked == 8 + 5
+
+
+async def test_a_provider_with_no_place_is_passed_over_while_another_has_one(
+    tmp_path: Path,
+) -> None:
+    pause, said, seen = anyio.Event(), anyio.Event(), dict[str, Any]()
+    config = chain("one", "two") + scripted("two", "text=There.")
+    async with (
+        upstream(spoken("He", "re.", pause=pause, said=said)) as server,
+        seated(tmp_path, served("one", server.url, more="concurrency = 1"), config) as seat,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(partial(seat.said, "complete", prompt="Hi"))
+        await said.wait()
+        seen["route"] = await seat.said("route_for_task", prompt="Hi")
+        seen["other"] = await seat.said("complete", prompt="Hi")
+        seen["named"] = await seat.said("route_for_task", prompt="Hi", model="one/m")
+        pause.set()
+
+    out = next(each for each in seen["route"]["excluded"] if each["provider"] == "one")
+    assert (out["reason"], seen["other"]["text"]) == ("busy", "There.")
+    assert "answers 1 calls already" in out["detail"]
+    assert [each["provider"] for each in seen["named"]["candidates"]] == ["one"]
+
+
+async def test_a_key_that_was_refused_holds_no_other_key(tmp_path: Path) -> None:
+    async def script(request: Request, send: Send) -> None:
+        good = request.headers["authorization"] == "Bearer good-key-0123456789"
+        refused = answer('{"error": {"message": "no"}}', status=401)
+        await (spoken("Here.") if good else refused)(request, send)
+
+    config = 'key_env = "ONE_KEY"\n'
+    async with upstream(script) as server:
+        home = served("one", server.url, more=config)
+        async with seated(tmp_path, home, environ={"ONE_KEY": "bad-key-0123456789"}) as seat:
+            first = await seat.refused("complete", prompt="Hi", model="one/m")
+            second = await seat.refused("complete", prompt="Hi", model="one/m")
+        async with seated(tmp_path, home, environ={"ONE_KEY": "good-key-0123456789"}) as seat:
+            third = await seat.said("complete", prompt="Hi", model="one/m")
+            row = seat.rows("SELECT hold_key FROM circuits WHERE hold_reason = 'auth'")[0]
+
+    assert "code: all_failed" in first
+    assert "is on hold (auth)" in second
+    assert third["text"] == "Here."
+    assert len(row["hold_key"]) == 8
+    assert len(server.posts) == 2

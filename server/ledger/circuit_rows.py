@@ -119,9 +119,12 @@ def record_hold(
     error: str,
     by: str,
     until: float | None = None,
+    mark: str | None = None,
 ) -> bool:
     def transition(circuit: Circuit) -> Circuit:
-        return circuits.held(circuit, epoch, now, reason=reason, by=by, until=until, error=error)
+        return circuits.held(
+            circuit, epoch, now, reason=reason, by=by, until=until, error=error, mark=mark
+        )
 
     return change(db, key, transition, now, why=error or reason, by=by)
 
@@ -146,6 +149,7 @@ def record(
     error: str = "",
     until: float | None = None,
     hold: str | None = None,
+    mark: str | None = None,
 ) -> bool:
     """Whichever of the above `kind` names."""
     match kind:
@@ -160,7 +164,15 @@ def record(
         case "hold":
             reason = hold or "config"
             return record_hold(
-                db, key, epoch=epoch, now=now, reason=reason, error=error, by=by, until=until
+                db,
+                key,
+                epoch=epoch,
+                now=now,
+                reason=reason,
+                error=error,
+                by=by,
+                until=until,
+                mark=mark,
             )
         case "neutral":
             return record_neutral(db, key, epoch=epoch, now=now, by=by)

@@ -275,6 +275,8 @@ CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WI
 """
 
 V2 = """
+ALTER TABLE circuits ADD COLUMN hold_key TEXT;
+
 CREATE TABLE speeds (
     provider TEXT NOT NULL,
     model TEXT NOT NULL,
