@@ -103,8 +103,10 @@ def measured(
 
 async def planned(desk: Desk, wish: Wish, demand: Demand, client: Client) -> Planned:
     """The plan for this wish, now. Reads the ledger once, and asks local programs whether they
-    run."""
-    await desk.registry.discover(desk.http)
+    run: for a private call only those of this machine."""
+    private = demand.privacy == "local"
+    trusted = desk.settings.network.trusted_hosts if private else None
+    await desk.registry.discover(desk.http, trusted=trusted)
     offers = on_offer(desk, wish, demand, client)
     windows = {window.budget: window for offer in offers for window in offer.windows}
     looking = books.Looking(

@@ -5,7 +5,7 @@ it has loaded, else the first it lists; else the row's `default`.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
@@ -40,7 +40,7 @@ class Registry:
     )
     hidden: tuple[str, ...] = ()
     unread: dict[str, Callable[[], Listed]] = field(default_factory=dict[str, Callable[[], Listed]])
-    asked_at: float = -FOUND_FOR_S
+    asked_at: dict[str, float] = field(default_factory=dict[str, float])
     asking: anyio.Lock = field(default_factory=anyio.Lock)
 
     @classmethod
@@ -172,17 +172,24 @@ class Registry:
             f"({programs}). `roundhouse doctor` says what is missing."
         )
 
-    async def discover(self, http: "Http") -> None:
+    async def discover(self, http: "Http", *, trusted: Sequence[str] | None = None) -> None:
         """Asks the local programs whether they run and which models they have, at most every
-        15 s. Rows with the user's own `models` are not asked: what to call them is known."""
+        15 s. Rows with the user's own `models` are not asked: what to call them is known. With
+        `trusted`, the hosts that count as this machine, no program elsewhere is asked either."""
         async with self.asking:
-            if time.monotonic() - self.asked_at < FOUND_FOR_S:
+            now = time.monotonic()
+            due = [row for row in self.listed() if may_be_asked(row) and self.is_old(row, now)]
+            if trusted is not None:
+                due = [row for row in due if row.is_here(trusted, "*")]
+            if not due:
                 return
             async with anyio.create_task_group() as group:
-                for row in self.listed():
-                    if may_be_asked(row):
-                        group.start_soon(self.ask, http, row)
-            self.asked_at = time.monotonic()
+                for row in due:
+                    group.start_soon(self.ask, http, row)
+            self.asked_at |= dict.fromkeys((row.provider.name for row in due), time.monotonic())
+
+    def is_old(self, row: Listed, now: float) -> bool:
+        return now - self.asked_at.get(row.provider.name, -FOUND_FOR_S) >= FOUND_FOR_S
 
     async def ask(self, http: "Http", row: Listed) -> None:
         key = row.key.value if row.key else None
