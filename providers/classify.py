@@ -20,7 +20,6 @@ from .waits import wait_in
 DETAIL_CHARS = 200
 BODY_CHARS = 4096
 WAITABLE = frozenset({429, 503, 529})
-ASKING = ("retry-after-ms", "retry-after")
 
 MONEY = frozenset(
     {
@@ -164,7 +163,7 @@ def from_response(
     text = body.decode("utf-8", "replace")
     decoded = parsed(text)
     said = named(read(decoded, text), headers.get("x-amzn-errortype", "").partition(":")[0])
-    found = error(
+    return error(
         provider,
         status,
         said,
@@ -173,11 +172,6 @@ def from_response(
         quirks=quirks,
         wait=wait_in(headers, decoded, now=now) if status in WAITABLE else None,
     )
-    if found.retry_after_s is None and found.retry_same:
-        # Limits that happen to be listed beside another fault are no order to wait for them.
-        asked = {name: headers[name] for name in ASKING if name in headers}
-        found.retry_after_s = wait_in(asked, None, now=now)
-    return found
 
 
 def from_body(provider: str, body: object, *, name: str = "") -> UpstreamError:

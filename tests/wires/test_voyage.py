@@ -110,7 +110,7 @@ async def test_an_error_is_what_its_status_and_detail_say(
     assert error is not None
     assert (error.kind, error.status) == (kind, status)
     assert error.detail == detail
-    assert error.retry_after_s == (3.0 if error.retry_same else None)
+    assert error.retry_after_s == (3.0 if status in (429, 503, 529) else None)
 
 
 async def test_an_error_in_place_of_vectors_is_raised() -> None:
