@@ -72,6 +72,8 @@ def waits(circuit: Circuit, now: float) -> str:
     if circuit.state == "open":
         due = circuit.retry_at is None or now >= circuit.retry_at
         said.append("the next call tests it" if due else f"open{until(circuit.retry_at, now)}")
+    if circuit.state == "half_open":
+        said.append("one call is testing it")
     if circuit.failures:
         said.append(f"{circuit.failures} of {circuit.threshold} failures")
     if circuit.last_error and (circuit.failures or circuit.state != "closed"):
