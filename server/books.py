@@ -25,6 +25,10 @@ PROBE_S = 60.0
 class NotAdmitted(Exception):
     """The circuit changed since the plan was made, or another process won its probe."""
 
+    def __init__(self, block: Block) -> None:
+        super().__init__(block.detail)
+        self.block = block
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looking:
@@ -174,7 +178,7 @@ def open_attempt(db: Connection, opening: Opening) -> Opened:
     if opening.allowance.limited:
         used = measures.used_at(db, row.provider, opening.now)
         if full := allowances.block(opening.allowance, used, opening.tokens):
-            raise NotAdmitted(full.detail)
+            raise NotAdmitted(full)
     warned: list[Warned] = []
     if opening.reserve_nano is not None:
         warned = reservations.reserve(
@@ -205,8 +209,8 @@ def admit(db: Connection, key: Key, opening: Opening) -> dict[Key, int]:
     rows = {each: circuit_rows.find(db, each) for each in both}
     alive = partial(owners.alive, opening.run_dir)
     found, due = circuits.judge(rows, *key, opening.now, alive=alive, mark=opening.mark)
-    if found.kind == "refused":
-        raise NotAdmitted(found.detail)
+    if found.reason is not None:
+        raise NotAdmitted(Block(reason=found.reason, detail=found.detail, until=found.until))
     won = circuit_rows.take_probes(
         db,
         [(each, rows[each].epoch) for each in due],
@@ -215,7 +219,7 @@ def admit(db: Connection, key: Key, opening: Opening) -> dict[Key, int]:
         now=opening.now,
     )
     if won is None:
-        raise NotAdmitted("another call is testing it")
+        raise NotAdmitted(Block(reason="half_open", detail="another call is testing it"))
     return {each: won.get(each, rows[each].epoch) for each in both}
 
 

@@ -35,6 +35,7 @@ from .errors import Busy, DeadlineExceeded, Declined, LedgerUnavailable, NotFoun
 from .ledger import totals
 from .offers import demand_for, planned
 from .outcomes import Embedded, Outcome
+from .routing import left_out
 from .run import Run, Shelf, Trying
 from .strategies import VARYING
 
@@ -252,7 +253,8 @@ class Calls:
             except (OverBudget, Busy) as refusal:  # another call took the money, or the turn
                 run.refusal = refusal
                 return False
-            except books.NotAdmitted:
+            except books.NotAdmitted as refused:
+                run.passed_by.append(left_out(candidate.offer, refused.block))
                 return False
             except UpstreamError as error:
                 run.last_error = error

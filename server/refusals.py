@@ -12,6 +12,7 @@ from .outcomes import Failed, Late
 from .run import Run
 
 IN_FULL = 4
+SHOWN = "route_for_task shows every reason; provider_health shows what is up."
 PRICELESS = "Give its price in config.toml under [prices], or set routing.allow_unpriced."
 REASON_WORDS = {
     "disabled": "switched off",
@@ -39,22 +40,28 @@ def no_route(run: Run) -> Declined:
     assert run.plan is not None
     out = within_reach(run, run.plan.excluded)
     money = [e for e in out if e.reason in ("over_budget", "max_cost", "unpriced")]
-    others = [e for e in out if e.reason not in ("key_missing", "not_running", "disabled")]
+    others = set_up(out)
     if money and len(money) == len(others):
         return unaffordable(run, money)
-    message = f"no model can take this call: {listed(out, others, aimed(run))}"
+    return nowhere(run, out, listed(out, others, aimed(run)), advice(run, others))
+
+
+def nowhere(run: Run, out: Sequence[Excluded], why: str, next_step: str) -> NoRoute:
+    """Nothing is left to try; and when the first of those left out may be."""
+    message = f"no model can take this call: {why}"
     waits = [(e.until, e) for e in out if e.until is not None]
     if not waits:
-        return NoRoute(message, next_step=advice(run, others))
+        return NoRoute(message, next_step=next_step)
     until, first = min(waits, key=itemgetter(0))
     wait_s = max(0.0, until - run.desk.clock())
     soonest = f"{first.provider}/{first.model} can be tried in {duration(wait_s)}, none sooner."
     return NoRoute(
-        message,
-        next_step=f"{soonest} {advice(run, others)}",
-        retryable=True,
-        retry_after_s=wait_s,
+        message, next_step=f"{soonest} {next_step}", retryable=True, retry_after_s=wait_s
     )
+
+
+def set_up(out: Sequence[Excluded]) -> Sequence[Excluded]:
+    return [e for e in out if e.reason not in ("key_missing", "not_running", "disabled")]
 
 
 def within_reach(run: Run, out: Sequence[Excluded]) -> Sequence[Excluded]:
@@ -106,7 +113,7 @@ def in_words(excluded: Sequence[Excluded]) -> str:
 
 def advice(run: Run, others: Sequence[Excluded]) -> str:
     if others:
-        return "route_for_task shows every reason; provider_health shows what is up."
+        return SHOWN
     if aimed(run):
         return "`roundhouse doctor` says what is missing."
     return run.registry.what_would_enable()
@@ -115,7 +122,7 @@ def advice(run: Run, others: Sequence[Excluded]) -> str:
 def all_failed(run: Run) -> Declined:
     """Every attempt failed, or the money went elsewhere between plan and attempt."""
     if not run.attempts:
-        return run.refusal or NoRoute("every candidate was taken or blocked", retryable=True)
+        return run.refusal or taken(run)
     error = run.last_error
     last = run.attempts[-1]
     several = f" (the last of {len(run.attempts)} attempts)" if len(run.attempts) > 1 else ""
@@ -137,6 +144,14 @@ def all_failed(run: Run) -> Declined:
             ("cost", amount(cost)),
         ),
     )
+
+
+def taken(run: Run) -> Declined:
+    """Other calls were faster at every candidate of the plan."""
+    out = (*run.passed_by, *within_reach(run, run.plan.excluded if run.plan else ()))
+    declined = nowhere(run, out, in_words(set_up(out)) or "others were faster", SHOWN)
+    declined.retryable = True
+    return declined
 
 
 def amount(cost_nano: int | None) -> str:

@@ -13,7 +13,7 @@ from ..providers.prices import Rates, bound, cost
 from ..providers.types import Usage
 from .candidates import Candidate, Demand, Excluded, Offer, Plan, Snapshot
 from .money import dollars
-from .reasons import Reason
+from .reasons import Block, Reason
 from .settings import Privacy
 from .speeds import expected_ms
 from .strategies import ordered, why
@@ -99,7 +99,7 @@ def too_small(offer: Offer, demand: Demand, snapshot: Snapshot) -> Excluded | No
 
 def blocked(offer: Offer, demand: Demand, snapshot: Snapshot) -> Excluded | None:
     block = snapshot.blocks.get(offer.key) or snapshot.blocks.get((offer.provider.name, "*"))
-    return excluded(offer, block.reason, block.detail, block.until) if block else None
+    return left_out(offer, block) if block else None
 
 
 FILTERS: tuple[Callable[[Offer, Demand, Snapshot], Excluded | None], ...] = (
@@ -110,6 +110,10 @@ FILTERS: tuple[Callable[[Offer, Demand, Snapshot], Excluded | None], ...] = (
     too_small,
     blocked,
 )
+
+
+def left_out(offer: Offer, block: Block) -> Excluded:
+    return excluded(offer, block.reason, block.detail, block.until)
 
 
 def excluded(offer: Offer, reason: Reason, detail: str, until: float | None = None) -> Excluded:

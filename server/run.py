@@ -13,7 +13,7 @@ from ..providers.tokens import estimate_tokens, input_expected
 from ..providers.types import Call, Completion, EmbedCall, Embedding, Usage
 from .asks import Wish
 from .budgets import Window
-from .candidates import Candidate, Plan, Room
+from .candidates import Candidate, Excluded, Plan, Room
 from .errors import Declined
 from .ledger.records import AttemptRow, Phase
 from .money import CostKind, weakest
@@ -77,7 +77,7 @@ class Run:
     """A call from its first moment to the reading of its answer. Times are UTC epoch seconds;
     `begun` is of the monotonic clock. `registry` is the one it began with: the configuration may
     change while it runs. `misfit` is an answer that does not fit its schema, kept while the model
-    is asked again."""
+    is asked again; `passed_by` are candidates another call was faster at."""
 
     desk: "Desk"
     registry: "Registry"
@@ -113,6 +113,7 @@ class Run:
     next_wait: tuple[float, str] = (0.0, "")
     last_error: UpstreamError | None = None
     refusal: Declined | None = None
+    passed_by: list[Excluded] = field(default_factory=list[Excluded])
     declined: Declined | None = None
     crash: Exception | None = None
     recorded: bool = False

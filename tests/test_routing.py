@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
-from seats import Inside, budget, chain, scripted, seated, served
+from seats import Inside, budget, chain, scripted, seated, served, text_of
 from upstream import answer, in_turn, spoken, upstream
 
 from roundhouse_mcp.server.ledger import circuit_rows
@@ -618,3 +618,25 @@ async def test_a_route_says_which_call_would_test_an_open_circuit(tmp_path: Path
 
     assert [e["reason"] for e in refused["excluded"]] == ["circuit_open"]
     assert [c["circuit"] for c in due["candidates"]] == ["open, this call would test it"]
+
+
+async def test_calls_that_lose_the_race_for_the_last_place_hear_why_and_when_to_come_back(
+    tmp_path: Path,
+) -> None:
+    once = scripted("one", "text=Mine.", more="rpm = 1")
+    texts: list[str] = []
+    async with seated(tmp_path, once) as seat:
+
+        async def call() -> None:
+            texts.append(text_of(await seat.call("complete", prompt="Hi")))
+
+        async with anyio.create_task_group() as group:
+            for _ in range(12):
+                group.start_soon(call)
+
+    refused = [text for text in texts if not text.startswith("Mine.")]
+    assert len(refused) == 11
+    assert {text.partition(". ")[0] for text in refused} == {
+        "No model can take this call: one/m has had 1 of 1 requests a minute (rpm)"
+    }
+    assert all("can be tried in " in text and "\nretry_after_s: " in text for text in refused)
