@@ -345,7 +345,7 @@ class Calls:
         is written, so that whatever happens it can be closed."""
         self.desk.queue(candidate.offer.provider).check()
         trying = run.begin(candidate, self.patience(run, candidate, left))
-        outcome = "cancelled"
+        outcome = "crashed"
         try:
             trying.opened = await self.desk.ledger.write(
                 books.open_attempt, rows.opening(run, trying)
@@ -362,6 +362,9 @@ class Calls:
             raise
         except (OverBudget, books.NotAdmitted, LedgerUnavailable):
             outcome = "withdrawn"
+            raise
+        except anyio.get_cancelled_exc_class():
+            outcome = "cancelled"
             raise
         finally:
             if outcome != "withdrawn":

@@ -156,8 +156,8 @@ def attempt_row(run: Run, trying: Trying, outcome: str, charge: Charge, now: flo
 
 
 def verdict(run: Run, trying: Trying, outcome: str, now: float) -> Verdict | None:
-    """None where circuits are switched off. A caller's cancel says nothing; neither does a
-    deadline shorter than a provider can be blamed for."""
+    """None where circuits are switched off. A caller's cancel says nothing, nor does a fault of our
+    own; neither does a deadline shorter than a provider can be blamed for."""
     desk, error = run.desk, trying.error
     if not desk.settings.circuits.enabled or trying.opened is None:
         return None
@@ -166,7 +166,7 @@ def verdict(run: Run, trying: Trying, outcome: str, now: float) -> Verdict | Non
     short = now - trying.started < min(provider.first_byte_timeout_s, circuits.COOLDOWN_S)
     return Verdict(
         error=error,
-        neutral=outcome in ("cancelled", "deadline"),
+        neutral=outcome in ("cancelled", "deadline", "crashed"),
         epochs=trying.opened.epochs,
         policy=circuits.policy(desk.settings.circuits, local=provider.local),
         jitter=desk.draw(),
@@ -199,7 +199,7 @@ def ending(run: Run, declined: Declined | None) -> Ending:
         model=last.model if last else None,
         finish_reason=run.answer.finish_reason if run.answer else None,
         error_kind=error_kind(run, declined),
-        error=one_line(run.desk.redactor.text(declined.message)) if declined else None,
+        error=complaint(run, declined),
         attempts=len(run.rows),
         first_token_at=run.first_token_at,
         input_tokens=total(run, "input_tokens"),
@@ -232,15 +232,23 @@ def status(run: Run, declined: Declined | None) -> Status:
         return "ok"
     if declined is not None:
         return STATUS_OF.get(declined.code, "failed")
-    return run.ending
+    return "failed" if run.crash is not None else run.ending
 
 
 def error_kind(run: Run, declined: Declined | None) -> str | None:
     if run.answer is not None or run.embedding is not None:
         return None
+    if run.crash is not None:
+        return "internal"
     if run.last_error is not None and run.rows:
         return run.last_error.kind
     return declined.code if declined is not None else run.ending
+
+
+def complaint(run: Run, declined: Declined | None) -> str | None:
+    if run.crash is not None:
+        return f"Roundhouse met a fault of its own: {type(run.crash).__name__}"
+    return one_line(run.desk.redactor.text(declined.message)) if declined else None
 
 
 def total(run: Run, column: str) -> int | None:

@@ -640,3 +640,21 @@ async def test_calls_that_lose_the_race_for_the_last_place_hear_why_and_when_to_
         "No model can take this call: one/m has had 1 of 1 requests a minute (rpm)"
     }
     assert all("can be tried in " in text and "\nretry_after_s: " in text for text in refused)
+
+
+async def test_a_fault_of_our_own_is_a_failure_and_nobodys_cancellation(tmp_path: Path) -> None:
+    async with seated(tmp_path, scripted("one", "no_such_thing=1"), budget("1")) as seat:
+        text = await seat.refused("complete", prompt="Hi", max_tokens=10)
+        (call,) = seat.rows("SELECT status, error_kind, error FROM calls")
+        (attempt,) = seat.rows("SELECT outcome, cost_kind FROM attempts")
+        circuits = seat.rows("SELECT * FROM circuits")
+        holding = await held(seat)
+
+    assert "code: internal" in text
+    assert call == {
+        "status": "failed",
+        "error_kind": "internal",
+        "error": "Roundhouse met a fault of its own: TypeError",
+    }
+    assert attempt == {"outcome": "crashed", "cost_kind": "presumed"}
+    assert (circuits, holding) == ([], [])
