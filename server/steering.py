@@ -39,7 +39,7 @@ ALREADY: Mapping[Act, str] = {
 class Order:
     """What to do to which circuits. The model `*` is the whole provider: reset and unhold then
     reach each of its models. `known` are the models its row and its programs name; `until` is
-    epoch seconds, of a hold alone."""
+    epoch seconds, of a hold alone; `mark` is that of the provider's key."""
 
     act: Act
     provider: str
@@ -47,6 +47,7 @@ class Order:
     until: float | None
     policy: Policy
     known: frozenset[str]
+    mark: str = ""
 
     @property
     def name(self) -> str:
@@ -87,6 +88,7 @@ def understood(
         until=moment(argument.get("until"), now),
         policy=circuits.policy(settings, local=row.provider.local),
         known=frozenset(row.models if row.named(model) is None else (*row.models, model)),
+        mark=row.key.mark if row.key else "",
     )
 
 
@@ -164,7 +166,9 @@ def standing(
 ) -> str:
     """What was done, and how calls meet it now."""
     alive = partial(owners.alive, run_dir)
-    found, due = circuits.judge(rows, order.provider, order.model, now, alive=alive)
+    found, due = circuits.judge(
+        rows, order.provider, order.model, now, alive=alive, mark=order.mark
+    )
     if found.kind != "refused":
         open_to = "the next call tests it" if due else "calls may use it"
         return f"{done(order, changed)}; {open_to}"

@@ -1,6 +1,7 @@
 """Circuits set by hand: what an order may say, what it reaches, and how things stand then."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,21 @@ def test_a_hold_of_any_reason_is_lifted_by_hand(registry: Registry, db: Connecti
     said = done(db, order(registry, "unhold", "one")).said
 
     assert said == "one is not on hold any more; calls may use it"
+
+
+def test_the_hold_of_a_key_that_was_replaced_is_not_told_of(
+    registry: Registry, db: Connection
+) -> None:
+    whole = ("one", "*")
+    circuit_rows.record_hold(
+        db, whole, epoch=0, now=NOW, reason="auth", error="locked", by="s1", mark="old"
+    )
+    reset = order(registry, "reset", "one")
+
+    said = [done(db, replace(reset, mark=mark)).said for mark in ("new", "old")]
+
+    assert said[0] == "one was closed already; calls may use it"
+    assert said[1].startswith("one was closed already, but it is on hold (auth): ")
 
 
 @pytest.mark.parametrize(("act", "words"), [("reset", "was closed"), ("unhold", "was not on hold")])
