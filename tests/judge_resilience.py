@@ -88,6 +88,10 @@ EXPLAINED = {  # finding, scenario -> why it is not a fault of ours
     ("truncated_stream_accepted", "truncated"): "not accepted: the caller got an error",
     ("malformed_chunk_ignored", "malformed"): "not ignored: the caller got an error",
     ("no_read_timeout", "paused"): "three seconds of silence are no stall; thirty are",
+    **{
+        ("retry_after_ignored", scenario): "a wait is read where providers mean it: 429, 503, 529"
+        for scenario in ("504-once", *(f"{n}-wait-1" for n in (408, 409, 500, 502, 504)))
+    },
 }
 
 
