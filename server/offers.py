@@ -236,15 +236,20 @@ def offer(
     provider = row.provider
     chain = desk.settings.routing.chain
     absent, detail = row.absent()
-    windows = budgets.applicable(
-        desk.budgets,
-        provider=provider.name,
-        model=model,
-        task=task,
-        client=client.name,
-        project=desk.project,
-        at=desk.clock(),
-        timezone=desk.settings.timezone,
+    # What cannot be used at all needs neither price nor budget, and is most of what is shipped.
+    windows = (
+        ()
+        if absent
+        else budgets.applicable(
+            desk.budgets,
+            provider=provider.name,
+            model=model,
+            task=task,
+            client=client.name,
+            project=desk.project,
+            at=desk.clock(),
+            timezone=desk.settings.timezone,
+        )
     )
     return Offer(
         provider=provider,
@@ -258,7 +263,9 @@ def offer(
         absent=absent,
         absent_detail=detail,
         private=privacy_of(desk, row, model),
-        rates=rates(
+        rates=None
+        if absent
+        else rates(
             provider,
             model,
             overrides=desk.prices,

@@ -20,6 +20,8 @@ from .outcomes import Attempted, Embedded, Failed, Late, Outcome
 if TYPE_CHECKING:
     from .candidates import Candidate, Excluded, Plan
 
+NOT_SET_UP = ("not_running", "key_missing", "disabled")  # reasons that hold for every call
+MOST_IN_FULL = 3
 ERROR_BYTES = 1024
 RAW_BYTES = 700
 
@@ -192,6 +194,20 @@ def plan_of(plan: "Plan") -> dict[str, Any]:
         "excluded": [excluded_of(e) for e in plan.excluded],
         "strategy": plan.strategy,
     }
+
+
+def decision_of(plan: "Plan") -> dict[str, Any]:
+    """The plan as the ledger keeps it with every call: where much is not set up, that is one entry
+    a reason."""
+    said = plan_of(plan)
+    if sum(each["reason"] in NOT_SET_UP for each in said["excluded"]) <= MOST_IN_FULL:
+        return said
+    kept = [each for each in said["excluded"] if each["reason"] not in NOT_SET_UP]
+    for reason in NOT_SET_UP:
+        names = [each["provider"] for each in said["excluded"] if each["reason"] == reason]
+        if names:
+            kept.append({"provider": ", ".join(dict.fromkeys(names)), "reason": reason})
+    return {**said, "excluded": kept}
 
 
 def routed(plan: "Plan", expected_ms: Mapping[tuple[str, str], int]) -> CallToolResult:

@@ -212,7 +212,7 @@ def ending(run: Run, declined: Declined | None) -> Ending:
         cost_kind=kind,
         trail=run.trail(),
     )
-    decision = results.compact(results.plan_of(run.plan)) if run.plan else None
+    decision = results.compact(results.decision_of(run.plan)) if run.plan else None
     return Ending(
         call=row, attempts=tuple(run.rows), decision=decision, refusal=refusal(run, declined)
     )
