@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ..providers.assemble import Assembler
+from ..providers.body import Limits
 from ..providers.types import Call, Completion, EmbedCall, Usage
 from ..providers.wires.schemas import enforces, instructed
 from . import mending
-from .candidates import Candidate
+from .candidates import Candidate, Offer
 from .errors import Declined
 from .ledger.reservations import Warned
 from .money import dollars
@@ -16,6 +17,7 @@ from .outcomes import Embedded, Outcome
 from .registry import Registry
 from .run import Run
 
+THINKING_S = 120.0
 BROKE_OFF = "the answer broke off before its end; this is what came of it"
 NOTED_LATER = "the ledger could not be written; what this cost is noted later"
 
@@ -101,6 +103,14 @@ def outcome(run: Run, completion: Completion) -> Outcome:
         first_token_ms=None if first is None else round((first - run.started) * 1000),
         raw_usage=completion.raw_usage,
     )
+
+
+def limits_for(offer: Offer, first_byte_s: float) -> Limits:
+    """How long to wait for this model. One that reasons may think in silence between its first
+    sign of life and its first word."""
+    if offer.facts.reasoning:
+        return Limits(first_byte_s=first_byte_s, idle_s=THINKING_S)
+    return Limits(first_byte_s=first_byte_s)
 
 
 def interrupted(heard: Assembler) -> Completion:

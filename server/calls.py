@@ -13,7 +13,6 @@ import anyio
 
 from ..providers.assemble import Assembler
 from ..providers.errors import Interrupted, TimedOut, UpstreamError
-from ..providers.http import Limits
 from ..providers.types import Call, EmbedCall
 from . import (
     answers,
@@ -421,7 +420,7 @@ class Calls:
             run.registry.key_of(offer.provider),
             answers.call_for(asked, trying.candidate, run.registry),
             model=offer.model,
-            limits=Limits(first_byte_s=trying.patience_s),
+            limits=answers.limits_for(offer, trying.patience_s),
             local_only=run.local_only,
         )
         async with stream as chunks:

@@ -4,8 +4,11 @@ from dataclasses import replace
 
 from mcp.types import TextContent
 
+from roundhouse_mcp.providers.catalog import shipped
 from roundhouse_mcp.providers.types import ToolCall, Usage
 from roundhouse_mcp.server import results
+from roundhouse_mcp.server.answers import limits_for
+from roundhouse_mcp.server.candidates import Offer
 from roundhouse_mcp.server.errors import BadRequest
 from roundhouse_mcp.server.outcomes import Attempted, Failed, Outcome
 
@@ -110,3 +113,13 @@ def test_the_providers_own_answer_is_added_only_when_asked_for() -> None:
 
     assert "boom" not in results.error_text(failed)
     assert "boom" in results.error_text(failed, raw=True)
+
+
+def test_a_model_that_reasons_may_think_in_silence_for_longer() -> None:
+    row = shipped()["openai"]
+    idle = [
+        limits_for(Offer(provider=row, model=model, facts=row.facts(model)), 9.0).idle_s
+        for model in ("gpt-5.5", "gpt-4o")
+    ]
+
+    assert idle == [120.0, 30.0]
