@@ -389,8 +389,8 @@ async def test_a_caller_hears_a_heartbeat_while_nothing_changes(
         arguments = {"prompt": "Hi", "timeout_s": 1}
         await seat.client.call_tool("complete", arguments, progress_callback=note)
 
-    assert len(heard) >= 3
-    assert {words for _, words in heard} == {"one/m: waiting for the first word"}
+    waiting = [words for _, words in heard if words == "one/m: waiting for the first word"]
+    assert len(waiting) >= 3
     assert all(a < b for (a, _), (b, _) in itertools.pairwise(heard))
 
 
