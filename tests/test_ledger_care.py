@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from hardship import overwrite
 from ledger_rows import COST, count, filled, spent
 from seats import stripped
 
@@ -33,13 +34,6 @@ def run(tmp_path: Path) -> Run:
 def change(path: Path, statement: str) -> None:
     with closing(connect(path)) as db:
         db.execute(statement)
-
-
-def overwrite(path: Path, at: float, length: int = 5000) -> None:
-    """Garbage at a part of the file's length."""
-    with path.open("r+b") as file:
-        file.seek(int(path.stat().st_size * at))
-        file.write(b"\xa5" * length)
 
 
 def test_without_a_ledger_there_is_nothing_to_look_after(run: Run, tmp_path: Path) -> None:
