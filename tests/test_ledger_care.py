@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 from hardship import overwrite
 from ledger_rows import COST, count, filled, spent
-from seats import stripped
+from seats import stripped, write_config
 
 from roundhouse_mcp.server.__main__ import command_line
+from roundhouse_mcp.server.ledger import places
 from roundhouse_mcp.server.ledger.driver import connect
 from roundhouse_mcp.server.ledger.gate import Gate
 from roundhouse_mcp.server.ledger.store import Ledger
@@ -187,3 +188,20 @@ def test_no_cell_of_an_export_is_a_formula(run: Run, tmp_path: Path) -> None:
     (cells,) = csv.DictReader(io.StringIO(run("export --csv").output))
 
     assert (cells["model"], cells["task"], cells["error"]) == ("'=HYPERLINK(1)", "'@x", "'-1+1")
+
+
+def test_doctor_says_that_the_ledger_is_damaged_or_on_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(filled(tmp_path, 3), "UPDATE budget_windows SET spent_nano = 0")
+    write_config(tmp_path)
+    env = {**stripped(), "ROUNDHOUSE_HOME": str(tmp_path)}
+
+    damaged = CliRunner().invoke(command_line(), ["doctor"], env=env).output
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"40 22 0:40 / {tmp_path} rw - cifs //server/home rw\n")
+    monkeypatch.setattr(places, "MOUNTS", mounts)
+    remote = CliRunner().invoke(command_line(), ["doctor"], env=env).output
+
+    assert "reservations say $0.0015; run: roundhouse ledger repair" in damaged
+    assert "is on a network file system (cifs); set ROUNDHOUSE_HOME" in remote

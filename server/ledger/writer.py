@@ -29,6 +29,8 @@ BATCH = 64
 REAP_EVERY_S = 2.0
 RETRY_S = 1.0
 KEPT = 10_000
+DAMAGED = ("CORRUPT", "NOTADB")
+NONSENSE = "its tables do not hold what they should"
 EXAMINED_BYTES = 32 << 20  # takes 0.1 s
 COUNT_COMMIT = (
     "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'commits' RETURNING value"
@@ -178,10 +180,16 @@ class Writer:
                 self.examine(db)
             migrate(db)
             self.check_count(db)
-        except (*STORE_FAILURES, LedgerUnavailable):
+        except LedgerUnavailable:
             raise
         except Exception as error:
-            raise damaged(self.path, str(error)) from error
+            if word(error) in DAMAGED:
+                self.damage = unavailable(error, self.path)
+            elif isinstance(error, STORE_FAILURES):
+                raise
+            else:
+                self.damage = damaged(self.path, NONSENSE)
+            raise self.damage from error
         self.examined, self.damage = inode(self.path), None
 
     def examine(self, db: Connection) -> None:
@@ -240,7 +248,7 @@ class Writer:
 
     def fail(self, batch: list[Errand], error: Exception) -> None:
         """Nothing of the batch was written: lasting errands are kept, the others told why."""
-        if is_store_failure(error) and word(error) in ("CORRUPT", "NOTADB"):
+        if word(error) in DAMAGED:
             self.examined = None
         failure = unavailable(error, self.path) if isinstance(error, STORE_FAILURES) else error
         if not isinstance(failure, Declined):
