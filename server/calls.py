@@ -26,6 +26,7 @@ from . import (
     retries,
     rows,
     telling,
+    unledgered,
 )
 from .asks import Ask, EmbedAsk, Size, Wish
 from .candidates import Candidate, Plan
@@ -184,11 +185,12 @@ class Calls:
         with anyio.move_on_after(SETTLE_S, shield=True):
             await run.done.wait()
 
-    async def too_late(self, run: Run) -> DeadlineExceeded:
+    async def too_late(self, run: Run) -> DeadlineExceeded | LedgerUnavailable:
+        stuck = run.trying is not None and run.trying.opened is None
         if not run.waiting:
             run.ending = "timeout"
             await self.stop(run)
-        return refusals.too_late(run)
+        return unledgered.busy(run.timeout_s) if stuck else refusals.too_late(run)
 
     async def carry_out(self, run: Run) -> None:
         """The task of one call. Nothing it meets may take the server along."""
@@ -243,14 +245,17 @@ class Calls:
         """Attempts at one candidate until it answers (True) or the next one's turn comes (False).
         Raises the Declined that ends the call when no other could help."""
         here = 0
+        no_ledger = isinstance(run.refusal, LedgerUnavailable)
+        if no_ledger and not unledgered.is_free(candidate.rates):
+            return False
         while True:
             here += 1
             try:
                 await self.attempt(run, candidate, left)
                 await self.mend(run, candidate)
                 return True
-            except (OverBudget, Busy) as refusal:  # another call took the money, or the turn
-                run.refusal = refusal
+            except (OverBudget, Busy, LedgerUnavailable) as refusal:
+                run.refusal = refusal  # another call took the money, or the turn; or nobody can
                 return False
             except books.NotAdmitted as refused:
                 run.passed_by.append(left_out(candidate.offer, refused.block))
@@ -289,7 +294,7 @@ class Calls:
         run.completion = None
         try:
             await self.attempt(run, mending.priced_again(candidate, run.asked), 0)
-        except (OverBudget, Busy, books.NotAdmitted, UpstreamError) as error:
+        except (OverBudget, Busy, LedgerUnavailable, books.NotAdmitted, UpstreamError) as error:
             logger.info("call %s was not mended: %s", run.call_id, type(error).__name__)
         finally:
             if run.completion is None:
@@ -346,9 +351,7 @@ class Calls:
         trying = run.begin(candidate, self.patience(run, candidate, left))
         outcome = "crashed"
         try:
-            trying.opened = await self.desk.ledger.write(
-                books.open_attempt, rows.opening(run, trying)
-            )
+            trying.opened = await self.open(run, trying)
             self.turn_written(run)
             run.warnings += answers.warnings(trying.opened.warned)
             await self.speak(run, trying)
@@ -370,6 +373,18 @@ class Calls:
                 await self.close(run, trying, outcome)
             run.trying = None
 
+    async def open(self, run: Run, trying: Trying) -> books.Opened:
+        """What costs nothing goes on without the ledger. Raises LedgerUnavailable for the rest."""
+        opening = rows.opening(run, trying)
+        if not unledgered.is_free(trying.candidate.rates):
+            return await self.desk.ledger.write(books.open_attempt, opening)
+        try:
+            with anyio.move_on_after(unledgered.PATIENCE_S):
+                return await self.desk.ledger.write(books.open_attempt, opening)
+        except LedgerUnavailable as unavailable:
+            logger.info("call %s goes on without the ledger: %s", run.call_id, unavailable)
+        return unledgered.OPENED
+
     async def close(self, run: Run, trying: Trying, outcome: str) -> None:
         """Money, attempt and circuits in one transaction; where the call ends here, its row too.
         Shielded: a cancelled caller does not leave money held. A ledger that fails now takes no
@@ -380,11 +395,13 @@ class Calls:
         ending = rows.ending(run, None) if last else None
         with anyio.CancelScope(shield=True):
             try:
-                await self.desk.ledger.write(books.close_attempt, closing, ending)
+                if trying.opened is not unledgered.OPENED:
+                    await self.desk.ledger.write(books.close_attempt, closing, ending)
+                    return
             except LedgerUnavailable as unavailable:
                 logger.warning("call %s is noted later: %s", run.call_id, unavailable)
-                run.warnings.append(answers.NOTED_LATER)
-                self.desk.ledger.write_soon(books.close_attempt, closing, ending)
+            run.warnings.append(answers.NOTED_LATER)
+            self.desk.ledger.write_soon(books.close_attempt, closing, ending)
 
     def patience(self, run: Run, candidate: Candidate, left: int) -> float:
         """Seconds to wait for a first sign of life: while others are left, they keep 40 % of the

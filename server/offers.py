@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from ..providers.prices import rates
 from ..providers.tokens import input_bound, input_expected
 from ..providers.types import Call, EmbedCall, Message
-from . import books, budgets, tasks
+from . import books, budgets, tasks, unledgered
 from .allowances import Allowance
 from .asks import Size, Wish
 from .budgets import Window
@@ -103,7 +103,8 @@ def measured(
 
 async def planned(desk: Desk, wish: Wish, demand: Demand, client: Client) -> Planned:
     """The plan for this wish, now. Reads the ledger once, and asks local programs whether they
-    run: for a private call only those of this machine."""
+    run: for a private call only those of this machine. Raises LedgerUnavailable where that is all
+    that keeps the call from being made."""
     private = demand.privacy == "local"
     trusted = desk.settings.network.trusted_hosts if private else None
     await desk.registry.discover(desk.http, trusted=trusted)
@@ -120,10 +121,13 @@ async def planned(desk: Desk, wish: Wish, demand: Demand, client: Client) -> Pla
         run_dir=desk.ledger.run_dir,
         now=desk.clock(),
     )
-    snapshot = await desk.ledger.read(books.snapshot, looking)
+    snapshot, failure = await unledgered.seen(desk.ledger, looking, offers)
     full = frozenset(name for name, queue in desk.queues.items() if queue.is_full)
     snapshot = replace(snapshot, full=full) if full else snapshot
-    return Planned(plan(offers, demand, snapshot), windows, snapshot.rooms)
+    made = plan(offers, demand, snapshot)
+    if failure is not None and unledgered.is_why(made):
+        raise failure
+    return Planned(made, windows, snapshot.rooms)
 
 
 def marks(desk: Desk, offers: Iterable[Offer]) -> Mapping[str, str]:

@@ -18,6 +18,7 @@ Reason = Literal[
     "over_budget",
     "max_cost",
     "unpriced",
+    "ledger",
 ]
 
 

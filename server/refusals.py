@@ -19,6 +19,7 @@ REASON_WORDS = {
     "key_missing": "without a key",
     "not_running": "not running",
     "over_budget": "over budget",
+    "ledger": "without a ledger",
 }
 
 

@@ -83,7 +83,11 @@ def test_doctor_says_what_works_by_the_keys_name_alone(run: Run, home: Path) -> 
     [
         ("config.toml", "strategy = [", "is not valid TOML"),
         ("keys.toml", "openai = [", "is not valid TOML; remove it and run: roundhouse keys set"),
-        ("ledger.db", "certainly not a database", "is not a database; move it away: mv"),
+        (
+            "ledger.db",
+            "certainly not a database",
+            "is not a database; run: roundhouse ledger repair",
+        ),
     ],
 )
 def test_doctor_explains_a_broken_file(

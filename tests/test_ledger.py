@@ -262,7 +262,7 @@ async def test_the_sentence_about_a_foreign_file_names_file_and_command(tmp_path
 
     for refused in (written.value, read.value):
         assert str(tmp_path / "home" / "ledger.db") in refused.message
-        assert "roundhouse doctor" in refused.next_step
+        assert "roundhouse ledger repair" in refused.next_step
 
 
 @pytest.mark.skipif(

@@ -11,10 +11,14 @@ from ...providers import plugins
 from ...providers.probe import Probe, probe
 from ..errors import ConfigError
 from ..home import Home
+from ..ledger.care import check
+from ..ledger.places import network_kind
+from ..ledger.writer import EXAMINED_BYTES
 from ..listed import Listed
 from .providers import network
 from .workbench import Workbench, workbench
 
+REPAIR = "run: roundhouse ledger repair"
 SQLITE = b"SQLite format 3\0"
 
 
@@ -85,7 +89,13 @@ def bad(word: str) -> str:
 
 
 def ledger(home: Home) -> str:
-    """Is the file there, and a database?"""
+    """Is the file there, and whole, and on a disk of this machine?"""
+    kind = network_kind(home.ledger)
+    if kind is not None:
+        return (
+            f"{bad('refused')}: {home.path} is on a network file system ({kind}); set "
+            "ROUNDHOUSE_HOME to a directory of this machine's own disk"
+        )
     try:
         with home.ledger.open("rb") as file:
             start = file.read(len(SQLITE))
@@ -94,8 +104,13 @@ def ledger(home: Home) -> str:
     except OSError as error:
         return f"{bad('unreadable')}: {home.ledger}: {error.strerror}"
     if start not in (SQLITE, b""):
-        return f"{bad('broken')}: {home.ledger} is not a database; move it away: mv {home.ledger}*"
-    return f"{home.ledger.name}, {home.ledger.stat().st_size / 1024:,.0f} KiB"
+        return f"{bad('broken')}: {home.ledger} is not a database; {REPAIR}"
+    size = home.ledger.stat().st_size
+    said = f"{home.ledger.name}, {size / 1024:,.0f} KiB"
+    if size > EXAMINED_BYTES:
+        return f"{said}; not examined (roundhouse ledger check does)"
+    problems = check(home.ledger, home.gate) if size else []
+    return f"{bad('broken')}: {problems[0]}; {REPAIR}" if problems else said
 
 
 async def probed(bench: Workbench, ask: bool) -> Mapping[str, Probe]:

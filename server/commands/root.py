@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cost": ("cost", "Say what was spent."),
     "route": ("route", "Show where a call would go now, and why."),
     "why": ("why", "Explain a call: where it went, and why."),
+    "ledger": ("ledger", "The ledger: check, repair, vacuum, export."),
     "circuit": ("circuit", "Circuits: list, trip, reset, hold, unhold."),
 }
 

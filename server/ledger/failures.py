@@ -9,15 +9,16 @@ from .gate import GateBusy
 
 STORE_FAILURES = (Error, OSError, GateBusy, UnicodeDecodeError)
 DOCTOR = "Run `roundhouse doctor`."
+REPAIR = "Run `roundhouse ledger repair`; it deletes nothing."
 
 # SQLite's name of the error, without its suffixes -> sentence, next step, may pass by itself.
 SENTENCES: dict[str, tuple[str, str, bool]] = {
     "NOTADB": (
         "The ledger {path} is not a database.",
-        f"{DOCTOR} To start afresh, move the file away.",
+        REPAIR,
         False,
     ),
-    "CORRUPT": ("The ledger {path} is damaged.", DOCTOR, False),
+    "CORRUPT": ("The ledger {path} is damaged.", REPAIR, False),
     "FULL": ("The disk that holds the ledger {path} is full.", "Free some space.", True),
     "CANTOPEN": (
         "The ledger {path} cannot be opened.",
@@ -85,13 +86,18 @@ def is_store_failure(error: BaseException) -> bool:
     return isinstance(error, Error) and word(error) in SENTENCES
 
 
+def damaged(path: Path, how: str) -> LedgerUnavailable:
+    """The refusal of a ledger that opens, and is not what it says it is."""
+    return LedgerUnavailable(f"The ledger {path} is damaged: {how}.", next_step=REPAIR)
+
+
 def unavailable(error: BaseException, path: Path) -> LedgerUnavailable:
     """The refusal that tells what happened to the ledger at `path`."""
     if isinstance(error, LedgerUnavailable):
         return error
     if isinstance(error, GateBusy):
         return LedgerUnavailable(
-            f"Another Roundhouse process has held the ledger for {error.waited_s:g} s.",
+            f"The ledger is busy: another Roundhouse process has held it for {error.waited_s:g} s.",
             next_step=f"Try again; if it stays so, {DOCTOR[0].lower()}{DOCTOR[1:]}",
             retryable=True,
         )

@@ -10,18 +10,18 @@ from typing import TypeVar
 from .driver import Connection, connect_read_only
 from .errands import Errand, answer
 from .failures import STORE_FAILURES, is_store_failure, unavailable
-from .writer import inode
+from .writer import Writer, inode
 
 T = TypeVar("T")
 
 
 class Reader:
-    """Everything here but `ask` and `end` happens on its own thread. It waits for `opened`, so
-    that a file about to be made is not missed."""
+    """Everything here but `ask` and `end` happens on its own thread. It waits until the
+    writer has opened the file, or found that it cannot, and reads nothing that it found damaged."""
 
-    def __init__(self, path: Path, opened: threading.Event) -> None:
+    def __init__(self, path: Path, writer: Writer) -> None:
         self.path = path
-        self.opened = opened
+        self.writer = writer
         self.errands: queue.SimpleQueue[Errand | None] = queue.SimpleQueue()
         self.db: Connection | None = None
         self.inode: tuple[int, int] | None = None
@@ -34,7 +34,7 @@ class Reader:
         self.errands.put(None)
 
     def run(self) -> None:
-        self.opened.wait()
+        self.writer.opened.wait()
         while (errand := self.errands.get()) is not None:
             try:
                 errand.result = self.look(errand)
@@ -45,6 +45,8 @@ class Reader:
         self.drop()
 
     def look(self, errand: Errand) -> object:
+        if self.writer.damage is not None:
+            raise self.writer.damage
         if self.db is None or self.inode != inode(self.path):
             self.drop()
             self.db = connect_read_only(self.path)

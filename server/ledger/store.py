@@ -47,7 +47,7 @@ class Ledger:
         self._writer = Writer(
             home, self.owner, clock, patience_s=patience_s, reap_every_s=reap_every_s
         )
-        self._reader = Reader(self.path, self._writer.opened)
+        self._reader = Reader(self.path, self._writer)
         self._closed = False
 
     @property

@@ -12,13 +12,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import Declined, LedgerUnavailable
+from . import soundness
 from .driver import Connection, connect
 from .errands import Errand, Lasting, answer
-from .failures import STORE_FAILURES, is_store_failure, unavailable
+from .failures import STORE_FAILURES, damaged, is_store_failure, unavailable, word
 from .gate import Gate
 from .locks import open_lock
-from .migrations import migrate
+from .migrations import migrate, version_of
 from .owners import DIRECTORY_MODE, Owner, sweep
+from .places import refuse_network
 from .reaping import dead_owners, reap
 
 logger = logging.getLogger(__name__)
@@ -27,6 +29,9 @@ BATCH = 64
 REAP_EVERY_S = 2.0
 RETRY_S = 1.0
 KEPT = 10_000
+DAMAGED = ("CORRUPT", "NOTADB")
+NONSENSE = "its tables do not hold what they should"
+EXAMINED_BYTES = 32 << 20  # takes 0.1 s
 COUNT_COMMIT = (
     "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'commits' RETURNING value"
 )
@@ -64,6 +69,8 @@ class Writer:
         self.kept: deque[Errand] = deque(maxlen=KEPT)
         self.opened = threading.Event()
         self.alarms: list[str] = []
+        self.damage: LedgerUnavailable | None = None
+        self.examined: tuple[int, int] | None = None
         self.db: Connection | None = None
         self.inode: tuple[int, int] | None = None
         self.claim: Owner | None = None
@@ -154,17 +161,48 @@ class Writer:
         if self.claim is None:
             self.claim = Owner.claim(self.run_dir, self.owner)
             sweep(self.run_dir)
+        refuse_network(self.path)
         # A file made here has our mode, and SQLite gives its -wal and -shm the same.
         os.close(open_lock(self.path))
         db = connect(self.path, busy_s=self.patience_s)
         try:
-            migrate(db)
-            self.check_count(db)
+            self.prepare(db)
         except BaseException:
             db.close()
             raise
         self.reaped_at = float("-inf")
         return db
+
+    def prepare(self, db: Connection) -> None:
+        """Examine the file, once, and bring it to this version. Damage can raise anything."""
+        try:
+            if self.examined != inode(self.path):
+                self.examine(db)
+            migrate(db)
+            self.check_count(db)
+        except LedgerUnavailable:
+            raise
+        except Exception as error:
+            if word(error) in DAMAGED:
+                self.damage = unavailable(error, self.path)
+            elif isinstance(error, STORE_FAILURES):
+                raise
+            else:
+                self.damage = damaged(self.path, NONSENSE)
+            raise self.damage from error
+        self.examined, self.damage = inode(self.path), None
+
+    def examine(self, db: Connection) -> None:
+        """A file too large to be read through at a start is trusted."""
+        self.damage = None
+        if version_of(db) == 0 or self.path.stat().st_size > EXAMINED_BYTES:
+            return
+        wrong = soundness.structure(db) or soundness.budgets(db)
+        if wrong:
+            self.damage = damaged(self.path, wrong[0])
+            raise self.damage
+        for wrong in soundness.usage(db)[:1]:
+            self.alarm(f"{self.path}: {wrong}; run `roundhouse ledger repair`")
 
     def check_count(self, db: Connection) -> None:
         (count,) = db.execute("SELECT value FROM meta WHERE key = 'commits'").fetchone()
@@ -210,6 +248,8 @@ class Writer:
 
     def fail(self, batch: list[Errand], error: Exception) -> None:
         """Nothing of the batch was written: lasting errands are kept, the others told why."""
+        if word(error) in DAMAGED:
+            self.examined = None
         failure = unavailable(error, self.path) if isinstance(error, STORE_FAILURES) else error
         if not isinstance(failure, Declined):
             logger.error("the ledger failed", exc_info=error)
