@@ -42,20 +42,22 @@ PROCESSES = 6
 TASKS = 3
 MOST_NANO = 1_000_000  # what a call may cost
 PLENTY_NANO = 10**15
+APART_S = 0.06
 NANO = 1_000_000_000
-LOOK_EVERY = 50  # kills between two looks at all rows
+LOOK_EVERY, LOOK_CLOSELY_EVERY = 4, 100  # kills between two looks, and two at all rows
 FORK = multiprocessing.get_context("fork")
 
 
 @dataclass(slots=True, kw_only=True)
 class Findings:
-    """What the bill and the ledger say of each other; the first five must be 0."""
+    """What the bill and the ledger say of each other; the first six must be 0."""
 
     under_counted: int = 0
     double_counted: int = 0
     overshoot_nano: int = 0
     totals_differ: int = 0
     left_held: int = 0
+    died_themselves: int = 0
     integrity: str = "ok"
     kills: int = 0
     looks: int = 0
@@ -69,8 +71,9 @@ class Findings:
 
     @property
     def wrong(self) -> bool:
-        numbers = (self.under_counted, self.double_counted, self.overshoot_nano)
-        return any((*numbers, self.totals_differ, self.left_held, self.integrity != "ok"))
+        counted = (self.under_counted, self.double_counted, self.overshoot_nano)
+        others = (self.totals_differ, self.left_held, self.died_themselves)
+        return any((*counted, *others, self.integrity != "ok"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,10 +259,11 @@ def provider(path: Path) -> Generator[int]:
         keeper.join()
 
 
-def kill(process: BaseProcess) -> None:
-    assert process.pid is not None
-    os.kill(process.pid, signal.SIGKILL)
+def kill(process: BaseProcess) -> bool:
+    """False: it had died by itself, which none of them should."""
+    process.kill()
     process.join()
+    return process.exitcode == -signal.SIGKILL
 
 
 def one(db: Connection, query: str) -> int:
@@ -335,7 +339,9 @@ def compare(home: Path, bill: list[Billed], limit_nano: int, found: Findings) ->
     found.billed_nano = sum(line.nano for line in bill)
 
 
-def run_kills(home: Path, kills: int, seed: int, limit_nano: int) -> Findings:
+def run_kills(
+    home: Path, kills: int, seed: int, limit_nano: int, apart_s: float = APART_S
+) -> Findings:
     dice, seeds, found = random.Random(seed), count(seed * 1_000_003), Findings()
     began = time.monotonic()
     with provider(home / "bill") as way_in:
@@ -347,11 +353,12 @@ def run_kills(home: Path, kills: int, seed: int, limit_nano: int) -> Findings:
 
         living = [spawn(slot) for slot in range(PROCESSES)]
         while found.kills < kills:
-            time.sleep(dice.uniform(0.005, 0.06))
+            time.sleep(dice.uniform(0.005, apart_s))
             slot = dice.randrange(PROCESSES)
-            kill(living[slot])
+            found.died_themselves += not kill(living[slot])
             found.kills += 1
-            look(home, found, closely=found.kills % LOOK_EVERY == 0)
+            if found.kills % LOOK_EVERY == 0:
+                look(home, found, closely=found.kills % LOOK_CLOSELY_EVERY == 0)
             living[slot] = spawn(slot)
         for process in living:
             kill(process)
@@ -367,10 +374,11 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--limit", type=Decimal, default=Decimal("0.03"), help="USD a second")
+    parser.add_argument("--apart", type=float, default=APART_S, help="most seconds between kills")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         limit_nano = int(given.limit * NANO)
-        found = run_kills(Path(folder), given.kills, given.seed, limit_nano)
+        found = run_kills(Path(folder), given.kills, given.seed, limit_nano, given.apart)
     sys.stdout.write(json.dumps(asdict(found)) + "\n")
     sys.exit(found.wrong)
 
