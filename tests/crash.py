@@ -1,6 +1,7 @@
 """Money under SIGKILL: is every nano-dollar a provider billed in the ledger, and once?
 
     python -m tests.crash --kills 10000 [--seed 1] [--limit 0.03]
+    python -m tests.crash --cancels 100000 [--seed 1] [--processes 4]    (see cancels.py)
 
 Six processes make calls on one ledger: reserve, be billed, settle, all through the real store.
 Every 5 to 60 ms one of them is killed at whatever it is doing, and another takes its place. The
@@ -372,13 +373,21 @@ def run_kills(
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--cancels", type=int, default=0, help="cancel so many calls instead")
+    parser.add_argument("--processes", type=int, default=4, help="of the cancelled calls")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--limit", type=Decimal, default=Decimal("0.03"), help="USD a second")
     parser.add_argument("--apart", type=float, default=APART_S, help="most seconds between kills")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        limit_nano = int(given.limit * NANO)
-        found = run_kills(Path(folder), given.kills, given.seed, limit_nano, given.apart)
+    if given.cancels:
+        sys.path.insert(0, str(Path(__file__).parent))  # `-m` names the folder above
+        from cancels import cancel_over
+
+        found = cancel_over(given.processes, given.cancels, given.seed)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            limit_nano = int(given.limit * NANO)
+            found = run_kills(Path(folder), given.kills, given.seed, limit_nano, given.apart)
     sys.stdout.write(json.dumps(asdict(found)) + "\n")
     sys.exit(found.wrong)
 

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from cancels import cancel_many
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -30,3 +32,13 @@ def test_what_was_billed_is_in_the_ledger_once_whoever_is_killed() -> None:
     assert said["billed"] > 200
     assert said["refused"] > 0
     assert said["states"]["presumed"] > 0
+
+
+async def test_a_call_cancelled_at_any_moment_leaves_no_money_held(tmp_path: Path) -> None:
+    leaks = await cancel_many(tmp_path, 200, seed=1)
+
+    left = (leaks.held, leaks.reserved_nano, leaks.in_flight, leaks.without_attempt)
+    assert left == (0, 0, 0, 0)
+    assert leaks.totals_differ == 0
+    assert leaks.cancelled > 50
+    assert leaks.attempts["cancelled"] > 20
