@@ -2,8 +2,9 @@
 
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -221,11 +222,25 @@ def test_a_lease_that_ended_long_ago_is_presumed_even_of_a_living_owner(
     assert state(db, "young") == ("held", None)
 
 
-# The model: three owners, three overlapping budgets, closes that come late, twice or from others,
-# owners that die and come back.
+# The model: three owners with connections of their own, three overlapping budgets, closes that come
+# late, twice or from others, limits that change, owners that die, also half-way through a
+# transaction, and come back.
 
 BUDGETS: tuple[str, ...] = ("a", "b", "c")
-OWNERS = range(3)
+OWNERS = st.integers(0, 2)
+NAMES = st.frozensets(st.sampled_from(BUDGETS), min_size=1)
+AMOUNTS = st.integers(1, 3000)
+ROWS = """
+SELECT ifnull(sum(iif(state = 'held', amount_nano, 0)), 0), ifnull(sum(cost_nano), 0)
+FROM reservation_windows JOIN reservations ON id = reservation WHERE budget = ?
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    amount: int
+    names: frozenset[str]
+    owner: str
 
 
 class LedgerModel(RuleBasedStateMachine):
@@ -235,90 +250,128 @@ class LedgerModel(RuleBasedStateMachine):
     def open(self, limits: tuple[int, ...]) -> None:
         self.directory = Path(tempfile.mkdtemp())
         self.run_dir = self.directory / "run"
-        self.db = connect(self.directory / "ledger.db")
-        self.db.execute("PRAGMA synchronous=OFF")
-        migrate(self.db)
         self.windows = {
             name: window(f"{name}/day", limit) for name, limit in zip(BUDGETS, limits, strict=True)
         }
         self.spent = dict.fromkeys(BUDGETS, 0)
-        self.held: dict[str, tuple[int, frozenset[str], str]] = {}
-        self.owners = [Owner.claim(self.run_dir) for _ in OWNERS]
+        self.held: dict[str, Held] = {}
+        self.db = self.connection()
+        migrate(self.db)
+        self.owners = [Owner.claim(self.run_dir) for _ in range(3)]
+        self.connections = [self.connection() for _ in range(3)]
         self.number = 0
 
+    def connection(self) -> Connection:
+        db = connect(self.directory / "ledger.db")
+        db.execute("PRAGMA synchronous=OFF")
+        return db
+
     @contextmanager
-    def transaction(self) -> Generator[Connection, None, None]:
-        self.db.execute("BEGIN IMMEDIATE")
+    def transaction(self, owner: int) -> Generator[Connection, None, None]:
+        db = self.connections[owner]
+        db.execute("BEGIN IMMEDIATE")
         try:
-            yield self.db
+            yield db
         finally:
-            self.db.execute("COMMIT")
+            db.execute("COMMIT")
 
     def reserved_in(self, budget: str) -> int:
-        return sum(amount for amount, names, _ in self.held.values() if budget in names)
+        return sum(held.amount for held in self.held.values() if budget in held.names)
 
-    @rule(
-        target=reserved,
-        owner=st.sampled_from(OWNERS),
-        names=st.frozensets(st.sampled_from(BUDGETS), min_size=1),
-        amount=st.integers(1, 3000),
-    )
-    def reserve(self, owner: int, names: frozenset[str], amount: int) -> str:
+    def next_name(self) -> str:
         self.number += 1
-        reservation = f"r{self.number}"
+        return f"r{self.number}"
+
+    def take(self, db: Connection, owner: int, name: str, names: Iterable[str], most: int) -> None:
+        reserve(
+            db,
+            reservation=name,
+            call_id=name,
+            attempt=1,
+            owner=self.owners[owner].id,
+            amount_nano=most,
+            windows=[self.windows[each] for each in sorted(names)],
+            now=NOW,
+            lease_until=NOW + 60,
+        )
+
+    @rule(target=reserved, owner=OWNERS, names=NAMES, amount=AMOUNTS)
+    def reserve(self, owner: int, names: frozenset[str], amount: int) -> str:
+        reservation = self.next_name()
         fits = all(
             self.spent[name] + self.reserved_in(name) + amount <= self.windows[name].limit_nano
             for name in names
         )
         granted = False
-        with self.transaction() as db, suppress(OverBudget):
-            reserve(
-                db,
-                reservation=reservation,
-                call_id=reservation,
-                attempt=1,
-                owner=self.owners[owner].id,
-                amount_nano=amount,
-                windows=[self.windows[name] for name in sorted(names)],
-                now=NOW,
-                lease_until=NOW + 60,
-            )
+        with self.transaction(owner) as db, suppress(OverBudget):
+            self.take(db, owner, reservation, names, amount)
             granted = True
         assert granted == fits
         if granted:
-            self.held[reservation] = (amount, names, self.owners[owner].id)
+            self.held[reservation] = Held(amount, names, self.owners[owner].id)
         return reservation
 
     def spend(self, reservation: str, cost: int) -> None:
-        _, names, _ = self.held.pop(reservation)
-        for name in names:
+        for name in self.held.pop(reservation).names:
             self.spent[name] += cost
 
-    @rule(reservation=reserved, share=st.floats(0, 1))
-    def settle(self, reservation: str, share: float) -> None:
+    @rule(owner=OWNERS, reservation=reserved, share=st.floats(0, 1))
+    def settle(self, owner: int, reservation: str, share: float) -> None:
         there = self.held.get(reservation)
-        cost = int(there[0] * share) if there else 1
-        with self.transaction() as db:
+        cost = int(there.amount * share) if there else 1
+        with self.transaction(owner) as db:
             assert settle(db, reservation, cost, NOW) == (there is not None)
         if there:
             self.spend(reservation, cost)
 
-    @rule(reservation=reserved)
-    def release(self, reservation: str) -> None:
-        with self.transaction() as db:
+    @rule(owner=OWNERS, reservation=reserved)
+    def release(self, owner: int, reservation: str) -> None:
+        with self.transaction(owner) as db:
             assert release(db, reservation, NOW) == (reservation in self.held)
         self.held.pop(reservation, None)
 
-    @rule(owner=st.sampled_from(OWNERS))
+    @rule(owner=OWNERS, reservation=reserved)
+    def presume(self, owner: int, reservation: str) -> None:
+        there = self.held.get(reservation)
+        with self.transaction(owner) as db:
+            assert presume(db, reservation, NOW) == (there.amount if there else None)
+        if there:
+            self.spend(reservation, there.amount)
+
+    @rule(owner=OWNERS, reservation=st.text(max_size=3))
+    def close_what_nobody_reserved(self, owner: int, reservation: str) -> None:
+        with self.transaction(owner) as db:
+            assert not settle(db, f"no {reservation}", 1, NOW)
+
+    @rule(name=st.sampled_from(BUDGETS), more=st.integers(0, 2000))
+    def raise_a_limit(self, name: str, more: int) -> None:
+        there = self.windows[name]
+        self.windows[name] = replace(there, limit_nano=there.limit_nano + more)
+
+    @rule(owner=OWNERS)
     def die_and_come_back(self, owner: int) -> None:
+        self.connections[owner].close()
         self.owners[owner].release()
         self.owners[owner] = Owner.claim(self.run_dir)
+        self.connections[owner] = self.connection()
 
-    @rule(owner=st.sampled_from(OWNERS))
+    @rule(owner=OWNERS, names=NAMES, amount=AMOUNTS, closes=st.booleans())
+    def die_before_the_commit(
+        self, owner: int, names: frozenset[str], amount: int, closes: bool
+    ) -> None:
+        db = self.connections[owner]
+        db.execute("BEGIN IMMEDIATE")
+        with suppress(OverBudget):
+            self.take(db, owner, self.next_name(), names, amount)
+        for reservation in list(self.held) if closes else []:
+            settle(db, reservation, 1, NOW)
+        self.die_and_come_back(owner)
+
+    @rule(owner=OWNERS)
     def reap(self, owner: int) -> None:
         living = {each.id for each in self.owners}
-        dead = {name: held[0] for name, held in self.held.items() if held[2] not in living}
-        with self.transaction() as db:
+        dead = {name: held.amount for name, held in self.held.items() if held.owner not in living}
+        with self.transaction(owner) as db:
             presumed = reap(db, self.run_dir, self.owners[owner].id, NOW)
         assert {each.reservation: each.amount_nano for each in presumed} == dead
         for name, amount in dead.items():
@@ -328,14 +381,15 @@ class LedgerModel(RuleBasedStateMachine):
     def the_windows_agree(self) -> None:
         for name, each in getattr(self, "windows", {}).items():
             there = standing(self.db, each)
-            assert there == Standing(
-                spent_nano=self.spent[name], reserved_nano=self.reserved_in(name)
-            )
+            held, spent = self.reserved_in(name), self.spent[name]
+            assert there == Standing(spent_nano=spent, reserved_nano=held)
             assert there.committed_nano <= each.limit_nano
+            assert self.db.execute(ROWS, (each.budget,)).fetchone() == (held, spent)
 
     def teardown(self) -> None:
-        if hasattr(self, "db"):
-            self.db.close()
+        if hasattr(self, "connections"):
+            for db in (self.db, *self.connections):
+                db.close()
             for owner in self.owners:
                 owner.release()
             shutil.rmtree(self.directory)
