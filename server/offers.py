@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from ..providers.prices import rates
-from ..providers.tokens import estimate_tokens, input_bound, input_expected, tokens_bound
-from ..providers.types import Call, EmbedCall
+from ..providers.tokens import input_bound, input_expected
+from ..providers.types import Call, EmbedCall, Message
 from . import books, budgets, tasks
 from .allowances import Allowance
 from .asks import Size, Wish
@@ -91,7 +91,8 @@ def measured(asked: Call | EmbedCall | None, size: Size) -> tuple[int, int, int 
         return input_bound(asked), input_expected(asked), None
     if size.tokens is not None:
         return size.tokens, size.tokens, size.cap
-    return tokens_bound(size.prompt), estimate_tokens(size.prompt), size.cap
+    call = Call(messages=(Message(role="user", text=size.prompt),), max_tokens=1)
+    return input_bound(call), input_expected(call), size.cap
 
 
 async def planned(desk: Desk, wish: Wish, demand: Demand, client: Client) -> Planned:
