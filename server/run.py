@@ -215,9 +215,18 @@ class Run:
             return Charge(0, "none", "release", Usage())
         if billing != "presumed" and trying.answering:
             usage = self.observed(trying.parts, trying.unanswered)
-            nano = cost(rates, usage) if rates else None
+            nano = self.likely_cost(rates, usage, held) if rates else None
             return Charge(nano, "estimated" if rates else "unknown", "settle", usage)
         return Charge(held, "presumed" if rates else "unknown", "presume", Usage())
+
+    def likely_cost(self, rates: Rates, usage: Usage, held: int | None) -> int:
+        """Of an answer that broke off. A guess is never more than what was held, which no
+        tokenizer exceeds; what the provider itself has reported is."""
+        likely = cost(rates, usage)
+        if held is None or likely <= held:
+            return likely
+        reported = (self.assembler.usage if self.assembler else None) or Usage()
+        return max(held, cost(rates, reported))
 
     def charge_answer(self, rates: Rates | None, held: int | None) -> Charge:
         answer = self.completion or self.embedding

@@ -25,3 +25,24 @@ async def test_the_route_of_a_prompt_counts_what_the_call_counts(tmp_path: Path)
     caps = [each.max_tokens for each in run.plan.candidates]
     assert [each.max_tokens for each in shown.candidates] == caps
     assert caps[0] < 4096
+
+
+async def test_what_is_guessed_of_a_broken_answer_is_never_more_than_was_held(
+    tmp_path: Path,
+) -> None:
+    """A tokenizer may make one token of a word that we take for four."""
+
+    async def breaks_off(request: Request, send: Send) -> None:
+        await send(head(200, {"content-type": "text/event-stream", "content-length": "100000"}))
+        await send(event({"content": "internationalisation " * 20}))
+
+    async with upstream(breaks_off) as server:
+        config = (served("one", server.url, price=("0", "1000")), budget("1"))
+        async with seated(tmp_path, *config) as seat:
+            await seat.refused("complete", prompt="Hi", max_tokens=20)
+            attempt = seat.rows("SELECT cost_nano, reserved_nano, cost_kind FROM attempts")[0]
+            events = seat.rows("SELECT kind FROM budget_events WHERE kind = 'overrun'")
+
+    assert attempt["cost_kind"] == "estimated"
+    assert attempt["cost_nano"] == attempt["reserved_nano"]
+    assert events == []
