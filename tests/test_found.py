@@ -46,3 +46,25 @@ async def test_what_is_guessed_of_a_broken_answer_is_never_more_than_was_held(
     assert attempt["cost_kind"] == "estimated"
     assert attempt["cost_nano"] == attempt["reserved_nano"]
     assert events == []
+
+
+async def test_a_clock_that_steps_back_makes_no_model_faster_than_nothing(tmp_path: Path) -> None:
+    stepped = [0.0]
+
+    async def steps(request: Request, send: Send) -> None:
+        stepped[0] -= 3600.0
+        await send(head(200, {"content-type": "text/event-stream"}))
+        await send(event({"content": "Some words "}))
+        await anyio.sleep(0.01)
+        stepped[0] -= 3600.0
+        await send(event({"content": "more"}, "stop") + b"data: [DONE]\n\n")
+
+    async with upstream(steps) as server, seated(tmp_path, served("one", server.url)) as seat:
+        clock = seat.desk.clock
+        seat.desk.clock = lambda: clock() + stepped[0]
+        said = await seat.said("complete", prompt="Hi", detail="full")
+        speed = seat.rows("SELECT first_ms, token_ms FROM speeds")[0]
+
+    assert 0 <= speed["first_ms"] < 60_000
+    assert 0 <= speed["token_ms"] < 60_000
+    assert 0 <= said["attempts"][0]["ms"] < 60_000
