@@ -18,6 +18,7 @@ from .upstreams import Heard
 from .worlds import KEY, PROMPT, World
 
 RETRIED = frozenset({"faulted", "throttled", "conflicted", "unreachable"})
+QUEUED_S = 0.0005  # between admission and request: longer is a queue
 OVER = (
     "SELECT budget, spent_nano, reserved_nano, limit_nano FROM budget_windows"
     " WHERE spent_nano + reserved_nano > limit_nano AND reserved_nano + spent_nano > 0"
@@ -37,6 +38,7 @@ class Admitted:
     key: Key
     owner: str
     epochs: dict[Key, int]
+    at: float
     probes: dict[Key, int] = field(default_factory=dict[Key, int])
 
 
@@ -57,6 +59,8 @@ class Watch:
         self.db: Connection | None = None
         self.run_dir: Any = None
         self.clock: Callable[[], float] = lambda: 0.0
+        self.now: Callable[[], float] = lambda: 0.0
+        self.stale = 0
         self.written: Callable[[], int] = lambda: 0
         self.written_at: dict[str, int] = {}
         self.runs: dict[str, Run] = {}  # by call id
@@ -115,7 +119,7 @@ class Watch:
             self.note(f"{self.name(row.call_id)} not opened at {key[0]}/{key[1]}: {errand.error}")
             return
         opened: books.Opened = errand.result  # type: ignore[assignment]
-        made = Admitted(row.call_id, row.attempt, key, row.owner, opened.epochs)
+        made = Admitted(row.call_id, row.attempt, key, row.owner, opened.epochs, self.now())
         self.admitted[row.call_id, row.attempt] = made
         self.note(f"{self.name(row.call_id)} #{row.attempt} opened at {key[0]}/{key[1]}")
         if opening.guarded:
@@ -181,15 +185,18 @@ class Watch:
             self.still_admitted(made, tag)
 
     def still_admitted(self, made: Admitted, tag: str) -> None:
-        """Between its admission and its turn in the queue a circuit may have changed."""
+        """What waited in the queue behind other calls was admitted long before it is sent, and is
+        only counted: nobody asks the circuits again."""
         assert self.db is not None
-        now = self.clock()
+        queued = self.now() - made.at > QUEUED_S
         for key in circuits.keys(*made.key):
             circuit = circuit_rows.find(self.db, key)
-            if circuit.epoch != made.epochs.get(key, 0) and circuit.state != "closed":
+            opened = circuit.epoch != made.epochs.get(key, 0) and circuit.state != "closed"
+            if (opened or circuit.is_held(self.clock())) and queued:
+                self.stale += 1
+                self.note(f"{tag} is sent to {key}, which has closed its doors meanwhile")
+            elif opened:
                 self.broken(f"{tag} was sent to {key}, which has opened since it was admitted")
-            elif circuit.is_held(now):
-                self.note(f"{tag} was sent although {key} is held by now")
 
     # Privacy, worked out from the world alone.
 

@@ -53,6 +53,7 @@ class Played:
     timeline: list[str]
     calls: int = 0
     requests: int = 0
+    stale: int = 0
     statuses: dict[str, int] = field(default_factory=dict[str, int])
 
     @property
@@ -132,6 +133,7 @@ class Stage:
         self.timeline: list[str] = []
         self.watch = Watch(world, self.note)
         self.watch.clock = self.clock
+        self.watch.now = loop.time
         self.store = Store(self.watch.seen)
         self.watch.db = self.store.db
         self.watch.written = lambda: self.store.commits
@@ -466,7 +468,16 @@ def play(seed: int) -> Played:
         shutil.rmtree(directory, ignore_errors=True)
     statuses = statuses_of(stage.store.db)
     stage.store.db.close()
-    return Played(drawn, stage.watch.faults, stage.timeline, stage.made, len(stage.watch.heard), statuses)
+    watch = stage.watch
+    return Played(
+        drawn,
+        watch.faults,
+        stage.timeline,
+        calls=stage.made,
+        requests=len(watch.heard),
+        stale=watch.stale,
+        statuses=statuses,
+    )
 
 
 def unheard(stage: Stage, context: dict[str, Any]) -> None:

@@ -229,11 +229,12 @@ class Exchange:
         return asked.size + 12 * asked.turns if dearest else asked.size // 4 + 3
 
     def words(self) -> list[str]:
+        most = max(1, self.asked.cap)
         if self.asked.schema:
             fits = self.dice.random() < 0.6
-            return ['{"ok":', " true", "}"] if fits else ["No ", "JSON."]
+            return (['{"ok":', " true", "}"] if fits else ["No ", "JSON."])[:most]
         wanted = self.dice.choice((1, 3, 8, 30))
-        return [self.dice.choice(WORDS) for _ in range(wanted)][: max(1, self.asked.cap)]
+        return [self.dice.choice(WORDS) for _ in range(wanted)][:most]
 
     async def pieces(self, pieces: list[bytes]) -> AsyncIterator[bytes]:
         for piece in pieces:
