@@ -45,8 +45,8 @@ class Charge:
 
 @dataclass(slots=True, kw_only=True)
 class Trying:
-    """The attempt being made; `begun` and `first_chunk_s`, seconds after it, are of the monotonic
-    clock, for wall clocks step. `sent`: the request may have reached the provider. `unanswered`: the
+    """The attempt being made. `begun` and `first_chunk_s`, seconds after it, are of the monotonic
+    clock: wall clocks step. `sent`: the request may have reached the provider. `unanswered`: the
     tokens of embedding batches that are under way. `run_out_s`: the provider said that it takes no
     more for so long."""
 

@@ -1,6 +1,6 @@
 """Plays seeded worlds of the whole router and says which do not hold.
 
-    python -m tests.simulate --seeds 20000 --start 0 --processes 2
+python -m tests.simulate --seeds 20000 --start 0 --processes 2
 """
 
 import argparse

@@ -12,6 +12,7 @@ from roundhouse_mcp.server.circuits import Circuit, Key
 from roundhouse_mcp.server.ledger import circuit_rows, owners
 from roundhouse_mcp.server.ledger.driver import Connection
 from roundhouse_mcp.server.ledger.errands import Errand
+from roundhouse_mcp.server.ledger.reaping import reap
 from roundhouse_mcp.server.run import Run
 
 from .upstreams import Heard
@@ -19,6 +20,7 @@ from .worlds import KEY, PROMPT, World
 
 RETRIED = frozenset({"faulted", "throttled", "conflicted", "unreachable"})
 QUEUED_S = 0.0005  # between admission and request: longer is a queue
+SPENDING = (books.open_attempt, books.close_attempt, reap)
 OVER = (
     "SELECT budget, spent_nano, reserved_nano, limit_nano FROM budget_windows"
     " WHERE spent_nano + reserved_nano > limit_nano AND reserved_nano + spent_nano > 0"
@@ -65,6 +67,7 @@ class Watch:
         self.written_at: dict[str, int] = {}
         self.runs: dict[str, Run] = {}  # by call id
         self.by_tag: dict[str, list[Run]] = defaultdict(list)
+        self.names: dict[str, str] = {}
         self.admitted: dict[tuple[str, int], Admitted] = {}
         self.closed: set[tuple[str, int]] = set()
         self.probes: dict[Key, Probe] = {}
@@ -79,8 +82,13 @@ class Watch:
         self.faults.append(what)
         self.note(f"BROKEN {what}")
 
+    def met(self, tag: str, run: Run) -> None:
+        self.runs[run.call_id] = run
+        self.by_tag[tag].append(run)
+        self.names[run.call_id] = tag
+
     def name(self, call_id: str) -> str:
-        return next((tag for tag, runs in self.by_tag.items() for r in runs if r.call_id == call_id), call_id)
+        return self.names.get(call_id, call_id)
 
     # While it runs.
 
@@ -91,9 +99,9 @@ class Watch:
             self.first_write(operation, args)
         if operation is books.open_attempt:
             self.opening(args[0], errand)
-        elif errand is not None and operation is books.close_attempt:
-            self.closing(args[0], args[1])
-        if errand is not None:
+        elif operation is books.close_attempt:
+            self.closing(args[0], args[1], errand)
+        if errand is not None and operation in SPENDING and self.world.config["budgets"]:
             self.budgets_hold()
 
     def first_write(self, operation: Callable[..., Any], args: tuple[Any, ...]) -> None:
@@ -148,14 +156,34 @@ class Watch:
         self.probes[key] = Probe(made.owner, (made.call_id, made.n), now + circuits.LONGEST_PROBE_S)
         self.note(f"{self.name(made.call_id)} #{made.n} probes {key[0]}/{key[1]} epoch {epoch}")
 
-    def closing(self, closing: books.Closing, ending: books.Ending | None) -> None:
+    def closing(
+        self, closing: books.Closing, ending: books.Ending | None, errand: Errand | None
+    ) -> None:
+        assert self.db is not None
         row = closing.attempt
+        keys = circuits.keys(row.provider, row.model)
+        if errand is None:
+            self.before = {key: circuit_rows.find(self.db, key) for key in keys}
+            return
         self.closed.add((row.call_id, row.n))
         end = f", {ending.call.status}" if ending else ""
         self.note(
             f"{self.name(row.call_id)} #{row.n} closed: {row.outcome}, {closing.money}"
             f" {row.cost_nano}{end}"
         )
+        for key, was in self.before.items():
+            self.transition(row.call_id, row.n, was, circuit_rows.find(self.db, key))
+
+    def transition(self, call_id: str, n: int, was: Circuit, now: Circuit) -> None:
+        """Only a result of the running epoch changes a state, and only a probe closes."""
+        if now.state == was.state:
+            return
+        name, made = self.name(call_id), self.admitted.get((call_id, n))
+        self.note(f"{name} #{n} turns {was.key[0]}/{was.key[1]} from {was.state} to {now.state}")
+        if made is None or made.epochs.get(was.key, 0) != was.epoch:
+            self.broken(f"{name} #{n} is of another epoch and changed {was} to {now}")
+        elif was.state == "half_open" and made.probes.get(was.key) != was.epoch:
+            self.broken(f"{name} #{n} is no probe and changed {was} to {now}")
 
     def request(self, heard: Heard) -> None:
         """A request reached a provider."""
@@ -179,7 +207,9 @@ class Watch:
         local = self.is_local(heard.provider)
         if self.private(run) == "local" and not local:
             self.broken(f"{tag} is private and went to {heard.provider}")
-        if self.private(run) == "no_retention" and not (local or self.keeps_nothing(heard.provider)):
+        if self.private(run) == "no_retention" and not (
+            local or self.keeps_nothing(heard.provider)
+        ):
             self.broken(f"{tag} must not be retained and went to {heard.provider}")
         if self.world.config["circuits"]["enabled"]:
             self.still_admitted(made, tag)
@@ -278,7 +308,11 @@ class Watch:
             again = (row["provider"], row["model"]) in later
             if again and row["outcome"] not in RETRIED | {"misfit"}:
                 self.broken(f"{name} tried again after {row['outcome']}")
-            if row["outcome"] == "refused" and later and not (n and rows[n - 1]["outcome"] == "misfit"):
+            if (
+                row["outcome"] == "refused"
+                and later
+                and not (n and rows[n - 1]["outcome"] == "misfit")
+            ):
                 self.broken(f"{name} went elsewhere with a request that is wrong")
 
     def attempts_are_there(self, attempts: list[dict[str, Any]]) -> None:

@@ -187,9 +187,7 @@ class Stage:
         desk.__dict__["ledger"] = ledger
         desk.__dict__["http"] = Ways(lambda near: self.wires(ledger, near=near))
         desk.__dict__["calls"] = Recorded(desk, self.met)
-        return Server(
-            n, desk, ledger, anyio.Event(), anyio.CancelScope(), []
-        )
+        return Server(n, desk, ledger, anyio.Event(), anyio.CancelScope(), [])
 
     def wires(self, ledger: StandIn, *, near: bool) -> Wires:
         def watch(heard: Heard) -> None:
@@ -210,10 +208,11 @@ class Stage:
         return replace(registry, rows=dict(registry.rows))
 
     def met(self, run: Run) -> None:
-        text = run.asked.texts[0] if isinstance(run.asked, EmbedCall) else run.asked.messages[0].text
+        text = (
+            run.asked.texts[0] if isinstance(run.asked, EmbedCall) else run.asked.messages[0].text
+        )
         tag = text.partition("<<")[2].partition(">>")[0]
-        self.watch.runs[run.call_id] = run
-        self.watch.by_tag[tag].append(run)
+        self.watch.met(tag, run)
 
     async def serve(self, server: Server) -> None:
         """As `lifetime` does it, without the heartbeat."""
@@ -235,7 +234,7 @@ class Stage:
     # Calls.
 
     def ask(self, call: Asking) -> Ask | EmbedAsk:
-        text = f"<<{call.tag}>> {PROMPT}" + "x " * (call.size // 2)
+        text = f"<<{call.tag}>> {PROMPT}" + "simulation " * (call.size // 11)
         if call.texts:
             made = EmbedCall(texts=tuple(f"{text} {n}" for n in range(call.texts)))
             query = f"{text} query" if call.query else None
@@ -281,7 +280,9 @@ class Stage:
         again = outcome is not None and outcome.finish_reason == "timeout"
         if again and outcome is not None and call.read_on_s:
             await self.heard(
-                call, call.read_on_s, lambda: server.desk.calls.read_on(outcome.call_id, call.read_on_s, silent)
+                call,
+                call.read_on_s,
+                lambda: server.desk.calls.read_on(outcome.call_id, call.read_on_s, silent),
             )
 
     async def route(
@@ -341,7 +342,9 @@ class Stage:
 
     async def happen(self, accident: Accident) -> None:
         await anyio.sleep(accident.at)
-        self.note(f"ACCIDENT {accident.what} {accident.amount or accident.provider or accident.server}")
+        self.note(
+            f"ACCIDENT {accident.what} {accident.amount or accident.provider or accident.server}"
+        )
         match accident.what:
             case "step":
                 self.stepped += accident.amount

@@ -25,7 +25,6 @@ class Asked:
 def asked(body: Json) -> Asked:
     texts = list(every_text(body))
     words = " ".join(texts)
-    inputs = body.get("input")
     return Asked(
         tag=words.partition("<<")[2].partition(">>")[0],
         model=str(body["model"]),
@@ -33,13 +32,12 @@ def asked(body: Json) -> Asked:
         turns=len(texts),
         cap=int(body.get("max_tokens") or body.get("max_completion_tokens") or 0),
         schema="response_format" in body or "output_config" in body,
-        texts=len(inputs) if isinstance(inputs, list) else 0,
+        texts=len(body.get("input", ())),
     )
 
 
 def every_text(body: Json) -> Iterator[str]:
-    for text in body.get("input", ()):
-        yield text
+    yield from body.get("input", ())
     if isinstance(body.get("system"), str):
         yield body["system"]
     for message in body.get("messages", ()):

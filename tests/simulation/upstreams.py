@@ -54,7 +54,7 @@ WORDS = ("yes ", "a ", "routed ", "internationalisation, ", "1234567 ", "{};;== 
 class Watching(Protocol):
     """Who is told of every request that reaches a provider, before it is answered."""
 
-    def __call__(self, request: "Heard") -> None: ...
+    def __call__(self, heard: "Heard", /) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -285,7 +285,7 @@ class Exchange:
             await anyio.sleep(0.01)
             raise httpcore2.ReadError("reset")
         if act.startswith("stall"):
-            await anyio.sleep(1e9)
+            await anyio.sleep_forever()
         if act == "ends early":
             raise httpcore2.RemoteProtocolError("incomplete chunked read")
         kind = {"overload inside": "overloaded_error", "limit inside": "rate_limit_error"}

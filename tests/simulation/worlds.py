@@ -109,7 +109,7 @@ class Maker:
         places = [self.place(n) for n in range(self.dice.choice((1, 2, 2, 3, 3, 4, 5)))]
         providers = {place.name: self.provider(place) for place in places}
         servers = self.dice.choice((1, 1, 2, 3))
-        count = self.dice.choice((2, 4, 6, 9, 14))
+        count = self.dice.choice((2, 3, 5, 7, 10))
         calls = [self.asking(n, servers, providers) for n in range(count)]
         return World(
             seed=seed,
@@ -163,25 +163,23 @@ class Maker:
         return row
 
     def limits(self, row: Table) -> None:
+        """Each of these is said of a provider now and then."""
         dice = self.dice
-        if self.chance(0.25):
-            row["concurrency"] = dice.choice((1, 2))
-        if self.chance(0.1):
-            row[dice.choice(("rpm", "rpd"))] = dice.choice((1, 2, 5))
-        if self.chance(0.05):
-            row["tpm"] = dice.choice((100, 2000))
-        if self.chance(0.2):
-            row["timeout_s"] = dice.choice((2.0, 15.0))
-        if self.chance(0.15):
-            row["retention"] = "none, says its policy"
-        if self.chance(0.05):
-            row["enabled"] = False
-        if self.chance(0.3):
-            row["weight"] = dice.choice((0.2, 5.0))
-        if self.chance(0.3):
-            row["priority"] = dice.randrange(5)
-        if self.chance(0.2):
-            row["use_for"] = [dice.choice(TASKS[:4])]
+        sayings: tuple[tuple[float, str, tuple[Any, ...]], ...] = (
+            (0.25, "concurrency", (1, 2)),
+            (0.05, "rpm", (1, 2, 5)),
+            (0.05, "rpd", (1, 2, 5)),
+            (0.05, "tpm", (100, 2000)),
+            (0.2, "timeout_s", (2.0, 15.0)),
+            (0.15, "retention", ("none, says its policy",)),
+            (0.05, "enabled", (False,)),
+            (0.3, "weight", (0.2, 5.0)),
+            (0.3, "priority", (0, 1, 2, 3, 4)),
+            (0.2, "use_for", tuple([task] for task in TASKS[:4])),
+        )
+        for share, name, values in sayings:
+            if self.chance(share):
+                row[name] = dice.choice(values)
         if self.chance(0.4):
             row["facts"] = {model: self.facts() for model in row["models"]}
 
@@ -218,7 +216,10 @@ class Maker:
                 "mid_stream": dice.choice(("restart", "restart", "partial", "error")),
             },
             "prices": self.prices(providers),
-            "limits": {"timeout_s": dice.choice((5.0, 50.0)), "max_tokens": dice.choice((64, 4096))},
+            "limits": {
+                "timeout_s": dice.choice((5.0, 50.0)),
+                "max_tokens": dice.choice((64, 4096)),
+            },
             "network": {"trusted_hosts": [host for host in trusted if host.endswith(".lan")]},
         }
 
@@ -299,7 +300,7 @@ class Maker:
             cap=dice.choice((None, None, 1, 20, 600)),
             timeout_s=dice.choice((None, 0.5, 2.0, 10.0, 60.0, 200.0)),
             cancel_after_s=dice.choice((0.0, 0.01, 0.3, 4.0)) if self.chance(0.12) else None,
-            texts=dice.choice((1, 3, 60)) if embeds else 0,
+            texts=dice.choice((1, 3, 12)) if embeds else 0,
             query=embeds and self.chance(0.3),
             schema=schema,
             routed=not embeds and not schema and self.chance(0.3),
@@ -331,12 +332,12 @@ class Maker:
         return said
 
     def accidents(self, servers: int, providers: Table) -> list[Accident]:
-        found: list[Accident] = []
-        for server in range(servers):
-            if self.chance(0.15):
-                found.append(
-                    Accident(at=self.moment(), what=self.dice.choice(("kill", "kill", "stop")), server=server)
-                )
+        ends: tuple[Literal["kill", "stop"], ...] = ("kill", "kill", "stop")
+        found = [
+            Accident(at=self.moment(), what=self.dice.choice(ends), server=server)
+            for server in range(servers)
+            if self.chance(0.15)
+        ]
         if self.chance(0.15):
             steps = (-90_000.0, -300.0, -2.0, 5.0, 4000.0, 90_000.0)
             found += [
