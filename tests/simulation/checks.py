@@ -20,6 +20,7 @@ from .worlds import KEY, PROMPT, World
 
 RETRIED = frozenset({"faulted", "throttled", "conflicted", "unreachable"})
 QUEUED_S = 0.0005  # between admission and request: longer is a queue
+CUT = "interrupted"
 SPENDING = (books.open_attempt, books.close_attempt, reap)
 OVER = (
     "SELECT budget, spent_nano, reserved_nano, limit_nano FROM budget_windows"
@@ -70,6 +71,7 @@ class Watch:
         self.names: dict[str, str] = {}
         self.admitted: dict[tuple[str, int], Admitted] = {}
         self.closed: set[tuple[str, int]] = set()
+        self.turned_away: set[tuple[str, Key]] = set()
         self.probes: dict[Key, Probe] = {}
         self.probed: set[tuple[Key, int]] = set()
         self.before: dict[Key, Circuit] = {}
@@ -124,6 +126,7 @@ class Watch:
             self.before = {each: circuit_rows.find(self.db, each) for each in circuits.keys(*key)}
             return
         if errand.error is not None:
+            self.turned_away.add((row.call_id, key))
             self.note(f"{self.name(row.call_id)} not opened at {key[0]}/{key[1]}: {errand.error}")
             return
         opened: books.Opened = errand.result  # type: ignore[assignment]
@@ -258,6 +261,7 @@ class Watch:
         for call in calls:
             self.call_adds_up(call, by_call[call["call_id"]])
             self.limits_hold(call, by_call[call["call_id"]])
+            self.plan_is_followed(call, by_call[call["call_id"]])
         self.attempts_are_there(attempts)
         self.money_adds_up(attempts)
         self.bills_are_covered(attempts)
@@ -314,6 +318,35 @@ class Watch:
                 and not (n and rows[n - 1]["outcome"] == "misfit")
             ):
                 self.broken(f"{name} went elsewhere with a request that is wrong")
+
+    def plan_is_followed(self, call: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+        """Candidates are tried in their order, none is passed over, and nobody gives up early."""
+        run, name = self.runs[call["call_id"]], self.name(call["call_id"])
+        if run.plan is None:
+            return
+        planned = [candidate.offer.key for candidate in run.plan.candidates]
+        tried = list(dict.fromkeys((row["provider"], row["model"]) for row in rows))
+        if tried != [key for key in planned if key in tried]:
+            self.broken(f"{name} tried {tried}, planned were {planned}")
+        settled = {*tried, *(key for call_id, key in self.turned_away if call_id == run.call_id)}
+        last = max((planned.index(key) for key in tried if key in planned), default=-1)
+        missed = [key for key in planned[: last + 1] if key not in settled]
+        if missed:
+            self.broken(f"{name} passed over {missed}, tried {tried} of {planned}")
+        self.nobody_gives_up(call, run, rows, [key for key in planned if key not in settled])
+
+    def nobody_gives_up(
+        self, call: dict[str, Any], run: Run, rows: list[dict[str, Any]], left: list[Key]
+    ) -> None:
+        config, name = self.world.config, self.name(run.call_id)
+        if call["status"] != "failed" or not left or not config["routing"]["fallback"]:
+            return
+        final = {"refused"} if config["retries"]["mid_stream"] == "restart" else {"refused", CUT}
+        wrong = rows and rows[-1]["outcome"] in final
+        enough = len(rows) >= config["retries"]["per_call"]
+        late = call["ended"] - call["started"] >= run.timeout_s - 1
+        if not (wrong or enough or late or self.clock_steps()):
+            self.broken(f"{name} gave up with {left} still to try: {rows}")
 
     def attempts_are_there(self, attempts: list[dict[str, Any]]) -> None:
         there = {(row["call_id"], row["n"]): row for row in attempts}

@@ -26,6 +26,7 @@ HINTS = ("local_preferred", "cloud_preferred", "best_quality", "cheapest", "fast
 PROMPT = "Prompt-Canary "
 KEY = "sk-canary-0123456789-"
 SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
+FLAPPING = ("drip", "drip", "late", "500", "500", "refuse", "cut", "stall")
 OUTAGES = ("refuse", "503 wait", "500", "silence", "stall at once", "connect hangs", "429", "401")
 
 
@@ -100,16 +101,18 @@ class Maker:
 
     def __init__(self, dice: random.Random) -> None:
         self.dice = dice
-        self.lasts = dice.choice((20.0, 120.0, 900.0))
+        self.flaps = dice.random() < 0.1  # slow answers among failures, and circuits in a hurry
+        self.lasts = 20.0 if self.flaps else dice.choice((20.0, 120.0, 900.0))
 
     def chance(self, share: float) -> bool:
         return self.dice.random() < share
 
     def world(self, seed: int) -> World:
-        places = [self.place(n) for n in range(self.dice.choice((1, 2, 2, 3, 3, 4, 5)))]
+        few = self.dice.choice((1, 1, 2) if self.flaps else (1, 2, 2, 3, 3, 4, 5))
+        places = [self.place(n) for n in range(few)]
         providers = {place.name: self.provider(place) for place in places}
         servers = self.dice.choice((1, 1, 2, 3))
-        count = self.dice.choice((2, 3, 5, 7, 10))
+        count = 14 if self.flaps else self.dice.choice((2, 3, 5, 7, 10))
         calls = [self.asking(n, servers, providers) for n in range(count)]
         return World(
             seed=seed,
@@ -134,10 +137,10 @@ class Maker:
             name=name,
             host=host if not trusted else f"box{n}.lan",
             wire=self.dice.choice(("openai_chat", "openai_chat", "anthropic_messages")),
-            trouble=self.dice.choice((0.0, 0.1, 0.3, 0.6, 1.0)),
+            trouble=0.8 if self.flaps else self.dice.choice((0.0, 0.1, 0.3, 0.6, 1.0)),
             key=None if here or self.chance(0.05) else f"{KEY}{name}",
             outages=tuple(self.outage() for _ in range(self.dice.choice((0, 0, 1, 2)))),
-            faults=few if self.chance(0.5) else FAULTS,
+            faults=FLAPPING if self.flaps else few if self.chance(0.5) else FAULTS,
         )
 
     def outage(self) -> tuple[float, float, str]:
@@ -206,8 +209,8 @@ class Maker:
             "budgets": [self.budget(providers) for _ in range(dice.choice((0, 1, 1, 2, 4)))],
             "circuits": {
                 "enabled": not self.chance(0.08),
-                "failure_threshold": dice.choice((1, 2, 3, 5)),
-                "reset_timeout_s": dice.choice((1.0, 10.0, 60.0)),
+                "failure_threshold": dice.choice((1, 2) if self.flaps else (1, 2, 3, 5)),
+                "reset_timeout_s": 1.0 if self.flaps else dice.choice((1.0, 10.0, 60.0)),
             },
             "retries": {
                 "per_provider": dice.choice((1, 2, 2, 3)),
