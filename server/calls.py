@@ -307,7 +307,7 @@ class Calls:
         if kept is None or run.misfit is not None or isinstance(asked, EmbedCall):
             return False
         complaint = mending.may_be_mended(asked, kept)
-        if complaint is None or run.remaining_s() < self.desk.clock() - trying.started:
+        if complaint is None or run.remaining_s() < run.taken_s(trying):
             return False
         again = mending.priced_again(candidate, mending.asked_again(asked, kept, complaint))
         most, spent = run.wish.max_cost_nano, candidate.bound_nano or 0

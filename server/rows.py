@@ -89,7 +89,7 @@ def closing(run: Run, trying: Trying, outcome: str) -> Closing:
             provider=row.provider,
             model=row.model,
             outcome=outcome,
-            ms=round((now - trying.started) * 1000),
+            ms=round(run.taken_s(trying) * 1000),
             http_status=row.http_status,
             detail=row.error or "",
             cost_nano=row.cost_nano,
@@ -102,7 +102,7 @@ def closing(run: Run, trying: Trying, outcome: str) -> Closing:
         reservation=trying.reservation,
         money=charge.money,
         verdict=verdict(run, trying, outcome, now),
-        speed=speed(trying, row, outcome),
+        speed=speed(run, trying, row, outcome),
         now=now,
         by=run.desk.ledger.owner,
     )
@@ -113,13 +113,13 @@ def mark_of(run: Run, candidate: Candidate) -> str:
     return key.mark if key else ""
 
 
-def speed(trying: Trying, row: AttemptRow, outcome: str) -> tuple[float, float] | None:
+def speed(run: Run, trying: Trying, row: AttemptRow, outcome: str) -> tuple[float, float] | None:
     """Milliseconds to the first token, and for each after it; None where that was not heard."""
-    if outcome not in ("ok", "misfit") or row.first_token_at is None:
+    if outcome not in ("ok", "misfit") or trying.first_chunk_s is None:
         return None
     tokens = row.output_tokens or 0
-    streamed = (row.ended - row.first_token_at) * 1000
-    return (row.first_token_at - trying.started) * 1000, streamed / tokens if tokens else 0.0
+    streamed = (run.taken_s(trying) - trying.first_chunk_s) * 1000
+    return trying.first_chunk_s * 1000, streamed / tokens if tokens else 0.0
 
 
 def attempt_row(run: Run, trying: Trying, outcome: str, charge: Charge, now: float) -> AttemptRow:
@@ -163,7 +163,7 @@ def verdict(run: Run, trying: Trying, outcome: str, now: float) -> Verdict | Non
         return None
     provider = trying.candidate.offer.provider
     wait = error.retry_after_s if isinstance(error, Throttled) else None
-    short = now - trying.started < min(provider.first_byte_timeout_s, circuits.COOLDOWN_S)
+    short = run.taken_s(trying) < min(provider.first_byte_timeout_s, circuits.COOLDOWN_S)
     return Verdict(
         error=error,
         neutral=outcome in ("cancelled", "deadline", "crashed"),

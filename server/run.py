@@ -45,7 +45,8 @@ class Charge:
 
 @dataclass(slots=True, kw_only=True)
 class Trying:
-    """The attempt being made. `sent`: the request may have reached the provider. `unanswered`: the
+    """The attempt being made. `begun` and `first_chunk_s`, seconds after it, are of the monotonic
+    clock: wall clocks step. `sent`: the request may have reached the provider. `unanswered`: the
     tokens of embedding batches that are under way. `run_out_s`: the provider said that it takes no
     more for so long."""
 
@@ -53,9 +54,11 @@ class Trying:
     candidate: Candidate
     reservation: str
     started: float
+    begun: float
     waited_s: float = 0.0
     waited_for: str = ""
     first_chunk_at: float | None = None
+    first_chunk_s: float | None = None
     opened: "Opened | None" = None
     sent: bool = False
     request_id: str | None = None
@@ -142,6 +145,9 @@ class Run:
     def elapsed_s(self) -> float:
         return self.desk.monotonic() - self.begun
 
+    def taken_s(self, trying: Trying) -> float:
+        return self.desk.monotonic() - trying.begun
+
     def remaining_s(self) -> float:
         return self.timeout_s - self.elapsed_s()
 
@@ -159,6 +165,7 @@ class Run:
             candidate=candidate,
             reservation=self.desk.new_id(),
             started=self.desk.clock(),
+            begun=self.desk.monotonic(),
             waited_s=waited,
             waited_for=why,
             patience_s=patience_s,
@@ -169,7 +176,7 @@ class Run:
     def heard(self, trying: Trying) -> None:
         """The first piece of an answer arrived."""
         now = self.desk.clock()
-        trying.first_chunk_at = now
+        trying.first_chunk_at, trying.first_chunk_s = now, self.taken_s(trying)
         self.first_token_at = now
         self.phase = "stream"
 
@@ -216,9 +223,18 @@ class Run:
             return Charge(0, "none", "release", Usage())
         if billing != "presumed" and trying.answering:
             usage = self.observed(trying.parts, trying.unanswered)
-            nano = cost(rates, usage) if rates else None
+            nano = self.likely_cost(rates, usage, held) if rates else None
             return Charge(nano, "estimated" if rates else "unknown", "settle", usage)
         return Charge(held, "presumed" if rates else "unknown", "presume", Usage())
+
+    def likely_cost(self, rates: Rates, usage: Usage, held: int | None) -> int:
+        """Of an answer that broke off. A guess is never more than what was held, which no
+        tokenizer exceeds; what the provider itself has reported is."""
+        likely = cost(rates, usage)
+        if held is None or likely <= held:
+            return likely
+        reported = (self.assembler.usage if self.assembler else None) or Usage()
+        return max(held, cost(rates, reported))
 
     def charge_answer(self, rates: Rates | None, held: int | None) -> Charge:
         answer = self.completion or self.embedding
