@@ -5,9 +5,14 @@ the hourly totals from calls and attempts. A damaged byte changes one of the two
 """
 
 from collections.abc import Iterator
+from contextlib import closing
+from functools import cache
+from pathlib import Path
 
 from ..money import dollars
-from .driver import Connection
+from .driver import Connection, connect
+from .migrations import migrate, version_of
+from .schema import MIGRATIONS
 
 MOST = 20
 WINDOWS = """
@@ -52,9 +57,30 @@ FROM attempts JOIN calls USING (call_id)
 
 
 def structure(db: Connection) -> list[str]:
-    """What SQLite finds wrong with the file."""
-    found = db.execute(f"PRAGMA quick_check({MOST})").fetchall()
-    return [] if found == [("ok",)] else [f"the file is damaged: {said}" for (said,) in found]
+    """What SQLite finds wrong with the file, and tables that are not as its version has them."""
+    found = db.execute(f"PRAGMA integrity_check({MOST})").fetchall()
+    if found != [("ok",)]:
+        return [" ".join(str(said).split()) for (said,) in found]
+    missing = shape(version_of(db)) - columns(db)
+    return [f"table {table} lacks its column {name}" for table, name, *_ in sorted(missing)]
+
+
+def columns(db: Connection) -> frozenset[tuple[str, ...]]:
+    """Every column of every table: its table, name, type, whether null, default, place in key."""
+    found = db.execute(
+        "SELECT tables.name, each.name, type, \"notnull\", ifnull(dflt_value, ''), pk FROM"
+        " (SELECT name FROM sqlite_schema WHERE type = 'table') AS tables,"
+        " pragma_table_info(tables.name) AS each"
+    ).fetchall()
+    return frozenset(tuple(map(str, row)) for row in found)
+
+
+@cache
+def shape(version: int) -> frozenset[tuple[str, ...]]:
+    """The columns of a file of this version; of a newer one, at least those of ours."""
+    with closing(connect(Path(":memory:"))) as db:
+        migrate(db, MIGRATIONS[:version])
+        return columns(db)
 
 
 def budgets(db: Connection) -> list[str]:

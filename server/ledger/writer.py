@@ -31,7 +31,7 @@ RETRY_S = 1.0
 KEPT = 10_000
 DAMAGED = ("CORRUPT", "NOTADB")
 NONSENSE = "its tables do not hold what they should"
-EXAMINED_BYTES = 32 << 20  # takes 0.1 s
+EXAMINED_BYTES = 32 << 20  # takes 0.2 s
 COUNT_COMMIT = (
     "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'commits' RETURNING value"
 )
