@@ -4,6 +4,7 @@ Every counter can be had from rows: what a budget window has spent and reserved 
 the hourly totals from calls and attempts. A damaged byte changes one of the two, not both.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from functools import cache
@@ -15,6 +16,7 @@ from .migrations import migrate, version_of
 from .schema import MIGRATIONS
 
 MOST = 20
+CHECKS = re.compile(r"CHECK\s*\((?:[^()]|\([^()]*\))*\)")
 WINDOWS = """
 WITH held AS (
     SELECT budget, window_start,
@@ -61,8 +63,8 @@ def structure(db: Connection) -> list[str]:
     found = db.execute(f"PRAGMA integrity_check({MOST})").fetchall()
     if found != [("ok",)]:
         return [" ".join(str(said).split()) for (said,) in found]
-    missing = shape(version_of(db)) - columns(db)
-    return [f"table {table} lacks its column {name}" for table, name, *_ in sorted(missing)]
+    missing = shape(version_of(db)) - columns(db) - rules(db)
+    return [f"table {table} lacks {name}" for table, name, *_ in sorted(missing)]
 
 
 def columns(db: Connection) -> frozenset[tuple[str, ...]]:
@@ -75,12 +77,22 @@ def columns(db: Connection) -> frozenset[tuple[str, ...]]:
     return frozenset(tuple(map(str, row)) for row in found)
 
 
+def rules(db: Connection) -> frozenset[tuple[str, ...]]:
+    """Every CHECK of every table, without its spaces."""
+    tables = db.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'table'").fetchall()
+    return frozenset(
+        (str(name), "".join(rule.split()))
+        for name, sql in tables
+        for rule in CHECKS.findall(str(sql))
+    )
+
+
 @cache
 def shape(version: int) -> frozenset[tuple[str, ...]]:
-    """The columns of a file of this version; of a newer one, at least those of ours."""
+    """The columns and rules of a file of this version; of a newer one, at least those of ours."""
     with closing(connect(Path(":memory:"))) as db:
         migrate(db, MIGRATIONS[:version])
-        return columns(db)
+        return columns(db) | rules(db)
 
 
 def budgets(db: Connection) -> list[str]:

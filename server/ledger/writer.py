@@ -194,7 +194,6 @@ class Writer:
 
     def examine(self, db: Connection) -> None:
         """A file too large to be read through at a start is trusted."""
-        self.damage = None
         if version_of(db) == 0 or self.path.stat().st_size > EXAMINED_BYTES:
             return
         wrong = soundness.structure(db) or soundness.budgets(db)
