@@ -9,7 +9,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path as FilePath
@@ -27,6 +27,8 @@ from .settings import Settings
 
 REFERENCE = re.compile(r"\$(\$)?\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}]*))?\}")
 WHOLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+QUOTED = (100, 80, 60, 40)  # characters of a wrong value that a complaint repeats
+SHORTEST = 8
 HIDDEN = {"api_key", "headers", "proxy"}
 
 # Other programs' words for what we have.
@@ -58,12 +60,21 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What was read, for saying where a mistake is."""
+    """What was read, for saying where a mistake is. `filled_in` are the variables whose values
+    the file took, which may be keys in a wrong place."""
 
     file: FilePath
     data: Mapping[str, Any]
     lines: Mapping[Path, int]
     variables: Mapping[Path, str]
+    filled_in: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def hidden(self, problem: str) -> str:
+        """The problem without the values of variables, also where it quotes only their start."""
+        for name, value in self.filled_in.items():
+            for part in sorted({value, *(value[:cut] for cut in QUOTED)}, key=len, reverse=True):
+                problem = problem.replace(part, f"${{{name}}}")
+        return problem
 
     def origin(self, path: Path) -> str:
         """`PATH line 4` or `ROUNDHOUSE_…`, whichever set this key or the table around it."""
@@ -85,7 +96,13 @@ def understood(text: str, file: FilePath, environ: Mapping[str, str]) -> Loaded:
     filled = {key: fill(value, (key,), file, environ) for key, value in raw.items()}
     known = {*catalog.shipped_rows(), *table(filled, "providers")}
     merged, variables = environment.overlaid(filled, environ, known)
-    source = Source(file=file, data=merged, lines=lines(text) if text else {}, variables=variables)
+    source = Source(
+        file=file,
+        data=merged,
+        lines=lines(text) if text else {},
+        variables=variables,
+        filled_in=filled_in(text, environ),
+    )
     data = shortened(merged)
     settings = validated(data, source)
     return Loaded(
@@ -156,6 +173,12 @@ def fill(value: Any, path: Path, file: FilePath, environ: Mapping[str, str]) -> 
     return REFERENCE.sub(one, value)
 
 
+def filled_in(text: str, environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The variables the text refers to, and their values, if these could be secrets."""
+    named = {match[2] for match in REFERENCE.finditer(text)}
+    return {name: environ[name] for name in named if len(environ.get(name, "")) >= SHORTEST}
+
+
 def table(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     found = data.get(name)
     return cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {}
@@ -189,6 +212,7 @@ def validated(data: Mapping[str, Any], source: Source) -> Settings:
         path, problem = wrong.path, wrong.problem
     else:
         return settings
+    problem = source.hidden(problem)
     end = "" if problem.endswith("?") else "."
     raise ConfigError(f"{source.origin(path)}: {shown(path)}: {problem}{end}") from None
 

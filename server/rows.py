@@ -125,7 +125,8 @@ def speed(run: Run, trying: Trying, row: AttemptRow, outcome: str) -> tuple[floa
 def attempt_row(run: Run, trying: Trying, outcome: str, charge: Charge, now: float) -> AttemptRow:
     offer, rates, error = trying.candidate.offer, trying.candidate.rates, trying.error
     answer = run.completion or run.embedding
-    detail = one_line(run.desk.redactor.text(error.detail)) if error else None
+    clean = run.desk.redactor.text
+    request_id = (error.request_id if error else None) or trying.request_id
     return AttemptRow(
         call_id=run.call_id,
         n=trying.n,
@@ -136,9 +137,9 @@ def attempt_row(run: Run, trying: Trying, outcome: str, charge: Charge, now: flo
         outcome=outcome,
         first_token_at=trying.first_chunk_at,
         http_status=error.status if error else trying.status,
-        error=detail,
-        provider_request_id=(error.request_id if error else None) or trying.request_id,
-        answered_by=answer.model if answer else None,
+        error=one_line(clean(error.detail)) if error else None,
+        provider_request_id=clean(request_id) if request_id else None,
+        answered_by=clean(answer.model) if answer and answer.model else None,
         waited_s=trying.waited_s,
         waited_for=trying.waited_for or None,
         input_tokens=charge.usage.input,

@@ -122,7 +122,7 @@ def salvaged(
             old.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             new.execute("BEGIN IMMEDIATE")
             found = [copied(old, new, name) for name in names(new)]
-    except (Error, OSError) as error:
+    except (Error, OSError, ValueError) as error:
         if new.in_transaction:
             new.execute("ROLLBACK")
         return (), (f"nothing could be read: {one_line(error)}",)
@@ -144,7 +144,7 @@ def copied(old: Connection, new: Connection, table: str) -> Table:
     """All rows of a table that can be read and that the new one takes."""
     try:
         there = columns(old, table)
-    except Error as error:
+    except (Error, ValueError) as error:  # names of columns can be damaged text, too
         return Table(name=table, rows=0, error=one_line(error))
     taken = [name for name in columns(new, table) if name in there]
     if not taken:
@@ -174,7 +174,7 @@ def readable(
 def until_error(db: Connection, query: str, errors: list[str]) -> Iterator[Row]:
     try:
         yield from db.execute(query)
-    except (Error, UnicodeDecodeError) as error:
+    except (Error, ValueError) as error:
         errors.append(one_line(error))
 
 

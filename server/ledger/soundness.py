@@ -4,12 +4,19 @@ Every counter can be had from rows: what a budget window has spent and reserved 
 the hourly totals from calls and attempts. A damaged byte changes one of the two, not both.
 """
 
+import re
 from collections.abc import Iterator
+from contextlib import closing
+from functools import cache
+from pathlib import Path
 
 from ..money import dollars
-from .driver import Connection
+from .driver import Connection, connect
+from .migrations import migrate, version_of
+from .schema import MIGRATIONS
 
 MOST = 20
+CHECKS = re.compile(r"CHECK\s*\((?:[^()]|\([^()]*\))*\)")
 WINDOWS = """
 WITH held AS (
     SELECT budget, window_start,
@@ -52,9 +59,40 @@ FROM attempts JOIN calls USING (call_id)
 
 
 def structure(db: Connection) -> list[str]:
-    """What SQLite finds wrong with the file."""
-    found = db.execute(f"PRAGMA quick_check({MOST})").fetchall()
-    return [] if found == [("ok",)] else [f"the file is damaged: {said}" for (said,) in found]
+    """What SQLite finds wrong with the file, and tables that are not as its version has them."""
+    found = db.execute(f"PRAGMA integrity_check({MOST})").fetchall()
+    if found != [("ok",)]:
+        return [" ".join(str(said).split()) for (said,) in found]
+    missing = shape(version_of(db)) - columns(db) - rules(db)
+    return [f"table {table} lacks {name}" for table, name, *_ in sorted(missing)]
+
+
+def columns(db: Connection) -> frozenset[tuple[str, ...]]:
+    """Every column of every table: its table, name, type, whether null, default, place in key."""
+    found = db.execute(
+        "SELECT tables.name, each.name, type, \"notnull\", ifnull(dflt_value, ''), pk FROM"
+        " (SELECT name FROM sqlite_schema WHERE type = 'table') AS tables,"
+        " pragma_table_info(tables.name) AS each"
+    ).fetchall()
+    return frozenset(tuple(map(str, row)) for row in found)
+
+
+def rules(db: Connection) -> frozenset[tuple[str, ...]]:
+    """Every CHECK of every table, without its spaces."""
+    tables = db.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'table'").fetchall()
+    return frozenset(
+        (str(name), "".join(rule.split()))
+        for name, sql in tables
+        for rule in CHECKS.findall(str(sql))
+    )
+
+
+@cache
+def shape(version: int) -> frozenset[tuple[str, ...]]:
+    """The columns and rules of a file of this version; of a newer one, at least those of ours."""
+    with closing(connect(Path(":memory:"))) as db:
+        migrate(db, MIGRATIONS[:version])
+        return columns(db) | rules(db)
 
 
 def budgets(db: Connection) -> list[str]:
