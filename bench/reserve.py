@@ -5,8 +5,9 @@
 
 Every process has so many calls under way at the same time on one ledger, each of $0.001 in two
 budgets of $1. With `--settle` each is closed again and the limit is far away, so that all that
-counts is how long a call waits; `--each` of them follow one another. Prints one line: what was granted, the overshoot over all runs,
-operations a second, and how long a reserve took (median, 99 of 100, worst).
+counts is how long a call waits; `--each` of them follow one another. Prints one line: what was
+granted, the overshoot over all runs, operations a second, and how long a reserve took (median,
+99 of 100, worst).
 """
 
 import argparse
