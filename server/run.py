@@ -214,7 +214,8 @@ class Run:
 
     def charge(self, trying: Trying, outcome: str) -> Charge:
         """What this attempt is charged. Unknown is never nothing: an answer without usage and a
-        request whose fate nobody knows count in full."""
+        request whose fate nobody knows count in full, and where a budget counts so does an answer
+        that ended early, since a provider may bill what it made and we never heard."""
         rates, held = trying.candidate.rates, trying.candidate.bound_nano
         if outcome in ("ok", "misfit"):
             return self.charge_answer(rates, held)
@@ -223,6 +224,8 @@ class Run:
             return Charge(0, "none", "release", Usage())
         if billing != "presumed" and trying.answering:
             usage = self.observed(trying.parts, trying.unanswered)
+            if rates and trying.candidate.offer.windows and not trying.parts:
+                return Charge(held, "presumed", "presume", usage)
             nano = self.likely_cost(rates, usage, held) if rates else None
             return Charge(nano, "estimated" if rates else "unknown", "settle", usage)
         return Charge(held, "presumed" if rates else "unknown", "presume", Usage())

@@ -2,6 +2,7 @@
 
     python -m tests.crash --kills 10000 [--seed 1] [--limit 0.03]
     python -m tests.crash --cancels 100000 [--seed 1] [--processes 4]    (see cancels.py)
+    python -m tests.crash --rounds 20 [--seed 1] [--servers 8]           (see billing.py)
 
 Six processes make calls on one ledger: reserve, be billed, settle, all through the real store.
 Every 5 to 60 ms one of them is killed at whatever it is doing, and another takes its place. The
@@ -375,15 +376,21 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--cancels", type=int, default=0, help="cancel so many calls instead")
     parser.add_argument("--processes", type=int, default=4, help="of the cancelled calls")
+    parser.add_argument("--rounds", type=int, default=0, help="spend a dollar so often instead")
+    parser.add_argument("--servers", type=int, default=8, help="that spend it; half are killed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--limit", type=Decimal, default=Decimal("0.03"), help="USD a second")
     parser.add_argument("--apart", type=float, default=APART_S, help="most seconds between kills")
     given = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).parent))  # `-m` names the folder above
     if given.cancels:
-        sys.path.insert(0, str(Path(__file__).parent))  # `-m` names the folder above
         from cancels import cancel_over
 
         found = cancel_over(given.processes, given.cancels, given.seed)
+    elif given.rounds:
+        from billing import rounds
+
+        found = anyio.run(rounds, given.rounds, given.servers, given.servers // 2, given.seed)
     else:
         with tempfile.TemporaryDirectory() as folder:
             limit_nano = int(given.limit * NANO)

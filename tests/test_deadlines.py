@@ -202,7 +202,7 @@ async def test_a_stream_that_breaks_is_tried_again_and_texts_are_never_stitched(
 
     assert said["text"] == "A whole answer."
     assert attempts[0]["outcome"] == "interrupted"
-    assert attempts[0]["cost_kind"] == "estimated"
+    assert attempts[0]["cost_kind"] == "presumed"  # it may have made, and billed, the rest
     assert attempts[0]["cost_nano"] > 0
     assert sum(row["cost_nano"] for row in attempts) == spent
 
@@ -326,7 +326,7 @@ async def test_what_came_before_an_error_inside_a_stream_is_paid_for(tmp_path: P
         attempts = seat.rows("SELECT cost_kind, cost_nano, output_tokens FROM attempts")
         spent = seat.rows("SELECT spent_nano FROM budget_windows")[0]["spent_nano"]
 
-    assert {row["cost_kind"] for row in attempts} == {"estimated"}
+    assert {row["cost_kind"] for row in attempts} == {"presumed"}
     assert all(row["output_tokens"] > 0 for row in attempts)
     assert sum(row["cost_nano"] for row in attempts) == spent > 0
 
