@@ -20,6 +20,7 @@ from . import (
     batches,
     books,
     following,
+    limits,
     mending,
     presence,
     refusals,
@@ -236,6 +237,7 @@ class Calls:
         candidates = run.plan.candidates if fallback else run.plan.candidates[:1]
         for index, candidate in enumerate(candidates):
             if await self.try_candidate(run, candidate, len(candidates) - index - 1):
+                run.warnings += limits.notices(run.plan, candidate)
                 return
         raise refusals.all_failed(run)
 

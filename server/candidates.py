@@ -119,9 +119,14 @@ class Excluded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
+    """`at_limit` is the budget whose limit chose the candidates, if one did; `fitting` are models
+    that would fit and that this call does not mean, cheapest first."""
+
     candidates: tuple[Candidate, ...]
     excluded: tuple[Excluded, ...]
     strategy: str
+    at_limit: str | None = None
+    fitting: tuple[Candidate, ...] = ()
 
 
 def standing(offer: Offer) -> tuple[int, int, int]:
