@@ -86,6 +86,16 @@ def not_here(candidate: Candidate, first: Unfit) -> Excluded:
     )
 
 
+def asked_about(unfit: Sequence[Unfit], strategy: str) -> tuple[Candidate | None, str | None]:
+    """The first that the user may allow, and the tightest budget it lacks: every budget without
+    room has to be one that asks."""
+    able = {id(u.candidate): u for u in unfit if set(u.short.values()) == {"ask"}}
+    if not able:
+        return None, None
+    first = ordered([u.candidate for u in able.values()], strategy)[0]
+    return first, able[id(first)].excluded.budget
+
+
 def replaceable(plan: Plan) -> bool:
     """Is nothing left but what a budget keeps out, so that others are worth a look?"""
     return not plan.candidates and any(each.reason == OVER for each in plan.excluded)

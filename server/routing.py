@@ -279,11 +279,14 @@ def plan(offers: Sequence[Offer], demand: Demand, snapshot: Snapshot) -> Plan:
         replace(c, why=reason(c, demand, n, chosen.budget), is_probe=c.offer.key in snapshot.due)
         for n, c in enumerate(chosen.ranked, 1)
     )
+    askable, asking = (None, None) if ranked else limits.asked_about(unfit, demand.strategy)
     return Plan(
         candidates=ranked,
         excluded=(*out, *chosen.excluded),
         strategy=demand.strategy,
         at_limit=chosen.budget,
+        askable=askable,
+        asking=asking,
     )
 
 

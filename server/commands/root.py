@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "route": ("route", "Show where a call would go now, and why."),
     "why": ("why", "Explain a call: where it went, and why."),
     "circuit": ("circuit", "Circuits: list, trip, reset, hold, unhold."),
+    "approve": ("approve", "Answer calls that ask before they exceed a budget."),
 }
 
 

@@ -15,6 +15,7 @@ control, watchers              requests to running servers; who is watching live
 counters, meta                 draws of round-robin strategies; versions and the commit counter
 speeds                         how fast a model at a provider has been lately (speeds.py)
 idempotency                    keys callers gave their calls, and the calls they belong to
+approvals                      questions to the user whether a call may exceed a budget, answered
 """
 
 VERSION = 2
@@ -293,6 +294,27 @@ CREATE TABLE idempotency (
     server TEXT NOT NULL,
     at REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE approvals (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    call_id TEXT NOT NULL,
+    budget TEXT NOT NULL,
+    client TEXT NOT NULL,
+    project TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    amount_nano INTEGER NOT NULL CHECK (amount_nano >= 0),
+    fingerprint TEXT NOT NULL,
+    asked_at REAL NOT NULL,
+    waits_until REAL NOT NULL,
+    expires REAL NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'approved', 'denied')),
+    answered_at REAL,
+    by TEXT,
+    used_by TEXT,
+    reservations TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX approvals_fingerprint ON approvals (fingerprint) WHERE fingerprint <> '';
 """
 
 MIGRATIONS: tuple[str, ...] = (V1, V2)
