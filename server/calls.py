@@ -21,6 +21,7 @@ from . import (
     approvals,
     batches,
     books,
+    clients,
     following,
     limits,
     mending,
@@ -245,6 +246,7 @@ class Calls:
                 logger.warning("call %s was not recorded: %s", run.call_id, unavailable)
 
     async def tell_story(self, run: Run) -> None:
+        await clients.admit(self.desk, run.client)
         demand = demand_for(self.desk, run.wish, asked=run.asked, capped=run.capped)
         run.local_only = demand.privacy == "local"
         made = await planned(self.desk, run.wish, demand, run.client)

@@ -3,14 +3,13 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 from click.testing import CliRunner
 from mcp import Client
 from mcp.types import ElicitRequestParams, ElicitResult
-from seats import Era, Inside, budget, rows, scripted, seated, text_of, write_config
+from seats import Era, Inside, budget, scripted, seated, settled, text_of, write_config
 
 from roundhouse_mcp.server.commands.root import root
 from roundhouse_mcp.server.home import Home
@@ -27,16 +26,8 @@ def approve(home: Path, *arguments: str) -> str:
     return done.output
 
 
-async def asked(home: Path) -> dict[str, Any]:
-    """The question, as soon as there is one."""
-    while True:
-        if found := rows(home, QUESTION):
-            return found[-1]
-        await anyio.sleep(0.02)
-
-
 async def answer_from_outside(home: Path, *more: str) -> None:
-    question = await asked(home)
+    question = (await settled(home, QUESTION))[-1]  # as soon as there is one
     await anyio.to_thread.run_sync(approve, home, str(question["id"]), *more)
 
 

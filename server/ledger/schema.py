@@ -16,6 +16,7 @@ counters, meta                 draws of round-robin strategies; versions and the
 speeds                         how fast a model at a provider has been lately (speeds.py)
 idempotency                    keys callers gave their calls, and the calls they belong to
 approvals                      questions to the user whether a call may exceed a budget, answered
+client_calls                   the calls of the last minute, of clients whose rate is limited
 """
 
 VERSION = 2
@@ -315,6 +316,9 @@ CREATE TABLE approvals (
     reservations TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE INDEX approvals_fingerprint ON approvals (fingerprint) WHERE fingerprint <> '';
+
+CREATE TABLE client_calls (id INTEGER PRIMARY KEY, client TEXT NOT NULL, at REAL NOT NULL) STRICT;
+CREATE INDEX client_calls_at ON client_calls (client, at);
 """
 
 MIGRATIONS: tuple[str, ...] = (V1, V2)
