@@ -17,6 +17,7 @@ speeds                         how fast a model at a provider has been lately (s
 idempotency                    keys callers gave their calls, and the calls they belong to
 approvals                      questions to the user whether a call may exceed a budget, answered
 client_calls                   the calls of the last minute, of clients whose rate is limited
+alerts                         what was told to the user's own program, so that it is told once
 """
 
 VERSION = 2
@@ -319,6 +320,8 @@ CREATE INDEX approvals_fingerprint ON approvals (fingerprint) WHERE fingerprint 
 
 CREATE TABLE client_calls (id INTEGER PRIMARY KEY, client TEXT NOT NULL, at REAL NOT NULL) STRICT;
 CREATE INDEX client_calls_at ON client_calls (client, at);
+
+CREATE TABLE alerts (key TEXT PRIMARY KEY, at REAL NOT NULL) STRICT, WITHOUT ROWID;
 """
 
 MIGRATIONS: tuple[str, ...] = (V1, V2)
