@@ -95,6 +95,7 @@ async def answered(run: Run, approval: Approval, patience_s: float) -> Approval:
                 group.cancel_scope.cancel()
     finally:
         run.awaits = None
+        run.desk.ledger.write_soon(approval_rows.gave_up, approval.id, run.desk.clock())
     return approval
 
 

@@ -1,6 +1,6 @@
 """How many calls a minute a client may make, counted over all processes of this machine."""
 
-from .desk import Client, Desk
+from .desk import Client, Desk, normal
 from .errors import RateLimited
 from .ledger.driver import Connection
 from .settings import Settings
@@ -10,8 +10,9 @@ OTHERS = "*"
 
 
 def rpm(settings: Settings, client: str) -> int | None:
-    """The client's own limit, else that of all clients nobody named."""
-    said = settings.clients.get(client) or settings.clients.get(OTHERS)
+    """The client's own limit, however its name is written, else that of all nobody named."""
+    own = (said for name, said in settings.clients.items() if client in (name, normal(name)))
+    said = next(own, None) or settings.clients.get(OTHERS)
     return said.rpm if said else None
 
 

@@ -167,8 +167,8 @@ class BudgetSettings(Section):
 
 
 class ClientSettings(Section):
-    """What one client may do. The name is what it calls itself, in lower case with hyphens, or
-    its `--client`; `*` stands for every client that is not named."""
+    """What one client may do. The name is what it calls itself, or its `--client`; `*` stands for
+    every client that is not named."""
 
     rpm: Annotated[int, Field(ge=1)] | None = None
 

@@ -1,7 +1,7 @@
 """Budgets that ask: the question, the answer in the client or from outside, and its exact worth."""
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import anyio
@@ -11,8 +11,13 @@ from mcp import Client
 from mcp.types import ElicitRequestParams, ElicitResult
 from seats import Era, Inside, budget, scripted, seated, settled, text_of, write_config
 
+from roundhouse_mcp.server.budgets import Window
 from roundhouse_mcp.server.commands.root import root
+from roundhouse_mcp.server.errors import OverBudget
 from roundhouse_mcp.server.home import Home
+from roundhouse_mcp.server.ledger import approval_rows, reservations
+from roundhouse_mcp.server.ledger.driver import Connection, connect
+from roundhouse_mcp.server.ledger.migrations import migrate
 from roundhouse_mcp.server.serve import build, lifetime
 
 DEAR = scripted("dear", "text=dear", price=("1000", "1000"))
@@ -215,6 +220,71 @@ async def test_a_key_stays_good_while_the_user_is_asked(tmp_path: Path) -> None:
         again = await seat.said("complete", **LONG, idempotency_key="once")
 
     assert said["call_id"] == again["call_id"]
+
+
+async def test_a_call_that_is_cancelled_while_it_asks_is_listed_as_gone(tmp_path: Path) -> None:
+    async with seated(tmp_path, DEAR, ASK) as seat:
+        with anyio.move_on_after(0.5):
+            await seat.call("complete", **LONG)
+        await settled(tmp_path, "SELECT * FROM approvals WHERE waits_until <= ?", seat.desk.clock())
+        listed = approve(tmp_path)
+        reserved = seat.rows("SELECT * FROM reservations")
+
+    assert "gave up; good when asked again" in listed
+    assert reserved == []
+
+
+def test_an_approval_is_worth_exactly_its_amount_for_one_call(tmp_path: Path) -> None:
+    window = Window(
+        budget="global/total",
+        scope="global",
+        period="total",
+        start=0.0,
+        end=None,
+        limit_nano=100,
+        at_limit="ask",
+    )
+    question = approval_rows.Question(
+        call_id="a",
+        budget=window.budget,
+        client="c",
+        project="p",
+        provider="dear",
+        model="m",
+        amount_nano=70,
+        fingerprint="f",
+        asked_at=1.0,
+        waits_until=2.0,
+    )
+
+    def reserve(db: Connection, call: str, amount: int) -> bool:
+        try:
+            reservations.reserve(
+                db,
+                reservation=f"{call}{amount}",
+                amount_nano=amount,
+                windows=[window],
+                approval=1,
+                call_id=call,
+                attempt=1,
+                owner="o",
+                now=1.0,
+                lease_until=9.0,
+            )
+        except OverBudget:
+            return False
+        return True
+
+    with closing(connect(tmp_path / "ledger.db")) as db:
+        migrate(db)
+        assert reserve(db, "within", 90)
+        approval_rows.ask(db, question)
+        assert not reserve(db, "a", 70)
+        approval_rows.answer(db, 1, approved=True, by="me", now=1.0)
+        tried = [reserve(db, *each) for each in (("a", 71), ("a", 60), ("b", 10), ("a", 11))]
+        assert tried == [False, True, False, False]
+        assert reserve(db, "a", 10)
+        assert reservations.standing(db, window).committed_nano == 160
 
 
 def test_with_nothing_to_answer_the_command_says_so(tmp_path: Path) -> None:

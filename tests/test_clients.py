@@ -13,7 +13,7 @@ def limited(rpm: int, client: str = "mcp") -> str:
     return f'[clients."{client}"]\nrpm = {rpm}\n'
 
 
-@pytest.mark.parametrize("client", ["mcp", "*"])
+@pytest.mark.parametrize("client", ["mcp", "MCP", "*"])
 async def test_a_client_makes_so_many_calls_a_minute_and_then_waits(
     tmp_path: Path, client: str
 ) -> None:

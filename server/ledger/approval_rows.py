@@ -119,6 +119,15 @@ def answer(db: Connection, number: int, *, approved: bool, by: str, now: float) 
     return find(db, number)
 
 
+def gave_up(db: Connection, number: int, now: float) -> None:
+    """Nobody waits for the answer any more; one that comes yet is good when it is asked again."""
+    db.execute(
+        "UPDATE approvals SET waits_until = ?, expires = ?"
+        " WHERE id = ? AND state = 'waiting' AND waits_until > ?",
+        (now, now + VALID_S, number, now),
+    )
+
+
 def use(
     db: Connection, number: int, *, call_id: str, reservation: str, amount_nano: int, now: float
 ) -> bool:
