@@ -50,7 +50,8 @@ class Looking:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
     """An attempt about to be made. `reserve_nano` None: nothing to hold (no price, or free).
-    `takes_turn`: the call's strategy draws, and this is its first attempt."""
+    `takes_turn`: the call's strategy draws, and this is its first attempt. `approval`: the user
+    allowed the call to exceed its budgets."""
 
     inflight: InflightRow
     reservation: str
@@ -61,6 +62,7 @@ class Opening:
     tokens: int
     mark: str
     takes_turn: bool
+    approval: int | None
     run_dir: Path
     now: float
 
@@ -193,6 +195,7 @@ def open_attempt(db: Connection, opening: Opening) -> Opened:
             lease_until=opening.now + LEASE_S,
             provider=row.provider,
             model=row.model,
+            approval=opening.approval,
         )
     epochs = admit(db, (row.provider, row.model), opening) if opening.guarded else {}
     show(db, row)

@@ -8,6 +8,7 @@ caller's deadline the text so far goes back with a call_id, and the rest can be 
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Literal
 
 import anyio
 
@@ -16,9 +17,12 @@ from ..providers.errors import Interrupted, TimedOut, UpstreamError
 from ..providers.types import Call, EmbedCall
 from . import (
     answers,
+    approvals,
     batches,
     books,
+    clients,
     following,
+    limits,
     mending,
     presence,
     refusals,
@@ -28,6 +32,7 @@ from . import (
     telling,
     unledgered,
 )
+from .approvals import Elicit, NeedsApproval
 from .asks import Ask, EmbedAsk, Size, Wish
 from .candidates import Candidate, Plan
 from .desk import Client, Desk
@@ -47,6 +52,7 @@ SETTLE_S = 0.3
 FIRST_SHARE = 0.6
 
 Report = Callable[[float, float | None, str | None], Awaitable[None]]
+Asks = Elicit | Literal["afterwards"] | None
 
 
 class Calls:
@@ -66,18 +72,22 @@ class Calls:
         """How long each model at each provider took during the last day, if it was used."""
         return await self.desk.ledger.read(totals.medians, self.desk.clock() - DAY_S)
 
-    async def complete(self, ask: Ask, client: Client, report: Report) -> Outcome:
+    async def complete(
+        self, ask: Ask, client: Client, report: Report, asks: Asks = None
+    ) -> Outcome:
         """The answer, or what there is of it at the deadline.
 
         Raises Declined: BadRequest, NoRoute, OverBudget, AllFailed, DeadlineExceeded,
         LedgerUnavailable."""
         if ask.key is None:
-            run = self.start(ask.wish, ask.call, client, ask.timeout_s, capped=ask.capped)
+            run = self.start(
+                ask.wish, ask.call, client, ask.timeout_s, capped=ask.capped, asks=asks
+            )
         else:
-            run = await self.once(ask, ask.key, client)
+            run = await self.once(ask, ask.key, client, asks)
         return await self.answer(run, run.timeout_s, report)
 
-    async def once(self, ask: Ask, key: str, client: Client) -> Run:
+    async def once(self, ask: Ask, key: str, client: Client, asks: Asks) -> Run:
         """The run of a request that is made once under its key, whoever asks again. Raises
         BadRequest where the key belongs to another request, Repeated where another process has
         made it."""
@@ -88,13 +98,21 @@ class Calls:
             if made is not None:
                 if made.fingerprint != print_:
                     raise repeats.another()
-                return made.run
+                if not isinstance(made.run.declined, NeedsApproval):
+                    return made.run
+                await desk.ledger.write(repeats.let_go, name)
             call_id = desk.new_id()
             claim = name, print_, call_id, desk.server_id, desk.clock()
             holder = await desk.ledger.write(repeats.claim, *claim)
             if holder is None:
                 run = self.start(
-                    ask.wish, ask.call, client, ask.timeout_s, capped=ask.capped, call_id=call_id
+                    ask.wish,
+                    ask.call,
+                    client,
+                    ask.timeout_s,
+                    capped=ask.capped,
+                    call_id=call_id,
+                    asks=asks,
                 )
                 self.shelf.note(name, print_, run, desk.clock())
                 return run
@@ -102,12 +120,14 @@ class Calls:
             raise repeats.another()
         raise repeats.refusal(holder[0], await desk.ledger.read(repeats.made_before, holder[0]))
 
-    async def embed(self, ask: EmbedAsk, client: Client) -> Embedded:
+    async def embed(
+        self, ask: EmbedAsk, client: Client, report: Report | None = None, asks: Asks = None
+    ) -> Embedded:
         """The vectors of every text. Raises Declined, as `complete` does."""
         query = () if ask.query is None else (ask.query,)
         asked = replace(ask.call, texts=(*ask.call.texts, *query))
-        run = self.start(ask.wish, asked, client, ask.timeout_s)
-        await self.wait(run, run.timeout_s, None)
+        run = self.start(ask.wish, asked, client, ask.timeout_s, asks=asks)
+        await self.wait(run, run.timeout_s, report)
         if not run.done.is_set():
             raise await self.too_late(run)
         return answers.embedded(run, ranked_by=ask.query)
@@ -131,6 +151,7 @@ class Calls:
         *,
         capped: bool = False,
         call_id: str | None = None,
+        asks: Asks = None,
     ) -> Run:
         group = self.desk.group
         if group is None:
@@ -147,6 +168,7 @@ class Calls:
             started=self.desk.clock(),
             begun=self.desk.monotonic(),
             capped=capped,
+            asks=asks,
         )
         presence.meet(self.desk, client)
         self.shelf.put(run)
@@ -226,18 +248,24 @@ class Calls:
                 logger.warning("call %s was not recorded: %s", run.call_id, unavailable)
 
     async def tell_story(self, run: Run) -> None:
+        await clients.admit(self.desk, run.client)
         demand = demand_for(self.desk, run.wish, asked=run.asked, capped=run.capped)
         run.local_only = demand.privacy == "local"
         made = await planned(self.desk, run.wish, demand, run.client)
         run.plan, run.windows, run.rooms = made.plan, made.windows, made.rooms
         run.turn_pending = run.plan.strategy in VARYING
         self.desk.turns_taken += run.turn_pending
-        if not run.plan.candidates:
+        candidates = run.plan.candidates
+        if not candidates and (allowed := await approvals.granted(run, run.plan)):
+            run.plan = replace(run.plan, candidates=(allowed,))
+            candidates = run.plan.candidates
+        if not candidates:
             raise refusals.no_route(run)
-        fallback = self.desk.settings.routing.fallback
-        candidates = run.plan.candidates if fallback else run.plan.candidates[:1]
+        if not self.desk.settings.routing.fallback:
+            candidates = candidates[:1]
         for index, candidate in enumerate(candidates):
             if await self.try_candidate(run, candidate, len(candidates) - index - 1):
+                run.warnings += limits.notices(run.plan, candidate)
                 return
         raise refusals.all_failed(run)
 

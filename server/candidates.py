@@ -119,9 +119,17 @@ class Excluded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
+    """`at_limit` is the budget whose limit chose the candidates, if one did; `fitting` are models
+    that would fit and that this call does not mean, cheapest first. Where nothing fits and its
+    budgets would ask: `askable` is what the user is asked about, `asking` the tightest budget."""
+
     candidates: tuple[Candidate, ...]
     excluded: tuple[Excluded, ...]
     strategy: str
+    at_limit: str | None = None
+    fitting: tuple[Candidate, ...] = ()
+    askable: Candidate | None = None
+    asking: str | None = None
 
 
 def standing(offer: Offer) -> tuple[int, int, int]:

@@ -4,6 +4,7 @@ Declined
 ├── BadRequest        the arguments make no sense together, or break a limit
 ├── NoRoute           no candidate is left; `excluded` says why for each
 ├── OverBudget        a budget does not cover the worst case of this call
+├── RateLimited       the client has made its calls of this minute
 ├── Busy              too many calls wait for the provider already
 ├── AllFailed         every candidate was tried and failed; `attempts` has them
 ├── DeadlineExceeded  nothing was answering when the time was up
@@ -75,6 +76,10 @@ class OverBudget(Declined):
         self.needed_nano = needed_nano
         self.free_nano = free_nano
         self.resets_at = resets_at
+
+
+class RateLimited(Declined):
+    code = "rate_limited"
 
 
 class Busy(Declined):

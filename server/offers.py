@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from ..providers.prices import rates
 from ..providers.tokens import input_bound, input_expected
 from ..providers.types import Call, EmbedCall, Message
-from . import books, budgets, tasks, unledgered
+from . import books, budgets, limits, tasks, unledgered
 from .allowances import Allowance
 from .asks import Size, Wish
 from .budgets import Window
@@ -16,7 +16,7 @@ from .desk import Client, Desk
 from .errors import BadRequest
 from .registry import Listed
 from .routing import PRIVACY_RANK, plan
-from .settings import OTHER_NAMES, Privacy, TaskSettings
+from .settings import OTHER_NAMES, AtLimit, Privacy, TaskSettings
 from .strategies import HINTS, MEASURING, STRATEGIES
 from .tasks import MODEL_ALIASES, NO_ALIAS, ModelAlias
 
@@ -103,12 +103,38 @@ def measured(
 
 async def planned(desk: Desk, wish: Wish, demand: Demand, client: Client) -> Planned:
     """The plan for this wish, now. Reads the ledger once, and asks local programs whether they
-    run: for a private call only those of this machine. Raises LedgerUnavailable where that is all
-    that keeps the call from being made."""
+    run: for a private call only those of this machine. Where budgets leave nothing of what a call
+    names, it looks once more, for what would fit. Raises LedgerUnavailable where that is all that
+    keeps the call from being made."""
     private = demand.privacy == "local"
     trusted = desk.settings.network.trusted_hosts if private else None
     await desk.registry.discover(desk.http, trusted=trusted)
     offers = on_offer(desk, wish, demand, client)
+    made = await planned_for(desk, demand, offers)
+    if not limits.replaceable(made.plan) or not may_be_replaced(desk, wish, demand):
+        return made
+    known = {offer.key for offer in offers}
+    others = [
+        offer(desk, row, model, group=limits.STAND_IN, order=n, client=client, task=wish.task)
+        for n, (row, model) in enumerate(everything(desk, embeds=False), len(offers))
+        if (row.provider.name, model) not in known
+    ]
+    wider = await planned_for(desk, demand, [*offers, *others])
+    return replace(wider, plan=limits.stood_in(made.plan, wider.plan, policies(wider)))
+
+
+def policies(made: Planned) -> Mapping[str, AtLimit]:
+    return {budget: window.at_limit for budget, window in made.windows.items()}
+
+
+def may_be_replaced(desk: Desk, wish: Wish, demand: Demand) -> bool:
+    """A model that was named, but no provider, and no models the user wants and no others."""
+    named = wish.model and not wish.provider and wish.model not in MODEL_ALIASES
+    only = task_of(desk, wish).only
+    return bool(named) and not only and "embeddings" not in demand.needs
+
+
+async def planned_for(desk: Desk, demand: Demand, offers: Sequence[Offer]) -> Planned:
     windows = {window.budget: window for offer in offers for window in offer.windows}
     looking = books.Looking(
         keys=tuple(offer.key for offer in offers),

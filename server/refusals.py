@@ -4,16 +4,18 @@ from collections import Counter
 from collections.abc import Sequence
 from operator import itemgetter
 
-from .candidates import Excluded
+from .candidates import Candidate, Excluded
 from .errors import Declined, NoRoute, OverBudget
 from .moments import duration
 from .money import dollars
 from .outcomes import Failed, Late
+from .results import iso
 from .run import Run
 
 IN_FULL = 4
 SHOWN = "route_for_task shows every reason; provider_health shows what is up."
 PRICELESS = "Give its price in config.toml under [prices], or set routing.allow_unpriced."
+EASE = "Lower max_tokens, use a local model, or raise the budget."
 REASON_WORDS = {
     "disabled": "switched off",
     "key_missing": "without a key",
@@ -80,14 +82,50 @@ def unaffordable(run: Run, money: Sequence[Excluded]) -> Declined:
             if first.reason == "unpriced"
             else "Raise max_cost_usd, lower max_tokens, or name a cheaper model.",
         )
+    free = run.rooms[first.budget].free_nano
     return OverBudget(
         f"{first.provider}/{first.model} is over budget: it {first.detail}",
-        next_step="Lower max_tokens, name a cheaper model (prefer=cheapest), or raise the budget.",
+        next_step=f"{what_fits(run)} {reset(run, first)}".strip(),
         budget=first.budget,
         needed_nano=first.needed_nano,
-        free_nano=run.rooms[first.budget].free_nano,
+        free_nano=free,
         resets_at=first.until,
+        facts=(
+            ("budget", first.budget),
+            ("needed", dollars(first.needed_nano)),
+            ("left", dollars(free)),
+            *((("resets_at", iso(first.until)),) if first.until is not None else ()),
+        ),
     )
+
+
+def what_fits(run: Run) -> str:
+    """The cheapest model that would take this call, and the cheapest on this machine."""
+    fitting = run.plan.fitting if run.plan else ()
+    local = next((c for c in fitting if c.offer.private == "local"), None)
+    first = next(iter(fitting), None)
+    said = [f"{name_of(first)} ({price_of(first)})"] if first else []
+    said += [f"{name_of(local)} on this machine"] if local and local is not first else []
+    if said:
+        return f"What fits: {', or '.join(said)}."
+    return f"Nothing that could take this call fits. {EASE}"
+
+
+def name_of(candidate: Candidate) -> str:
+    return f"{candidate.offer.provider.name}/{candidate.offer.model}"
+
+
+def price_of(candidate: Candidate) -> str:
+    if candidate.bound_nano is None:
+        return "its price is not known"
+    return f"at most {dollars(candidate.bound_nano)}" if candidate.bound_nano else "free"
+
+
+def reset(run: Run, first: Excluded) -> str:
+    if first.until is None:
+        return ""
+    wait_s = max(0.0, first.until - run.desk.clock())
+    return f"Budget {first.budget} begins anew in {duration(wait_s)}."
 
 
 def aimed(run: Run) -> bool:

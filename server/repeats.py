@@ -56,6 +56,11 @@ def claim(
     return None
 
 
+def let_go(db: Connection, name: str) -> None:
+    """The call was not made after all: its client is to ask again."""
+    db.execute("DELETE FROM idempotency WHERE key = ?", (name,))
+
+
 def made_before(db: Connection, call_id: str) -> tuple[str, int | None] | None:
     """How that call ended and what it cost; None while it runs."""
     row = db.execute("SELECT status, cost_nano FROM calls WHERE call_id = ?", (call_id,)).fetchone()

@@ -11,12 +11,15 @@ from hashlib import blake2b
 
 from ..providers.prices import Rates, bound, cost
 from ..providers.types import Usage
+from . import limits
+from .budgets import Window
 from .candidates import Candidate, Demand, Excluded, Offer, Plan, Snapshot
+from .limits import Unfit
 from .money import dollars
 from .reasons import Block, Reason
 from .settings import Privacy
 from .speeds import expected_ms
-from .strategies import ordered, why
+from .strategies import why
 
 SMALLEST_CAP = 256
 LARGEST_CAP = 10_000_000  # more than any model writes; what it may cost fits the ledger's integers
@@ -144,8 +147,8 @@ def affordable_cap(rates: Rates, demand: Demand, cap: int, room_nano: int) -> in
     return fits if fits >= min(SMALLEST_CAP, cap) else 0
 
 
-def priced(offer: Offer, demand: Demand, snapshot: Snapshot) -> Candidate | Excluded:
-    """The offer with its price, its cap lowered to fit the budgets if need be; or why it is out."""
+def priced(offer: Offer, demand: Demand) -> Candidate | Excluded:
+    """The offer with its price, its cap lowered to what the caller would pay; or why it is out."""
     cap = cap_for(offer, demand)
     rates = offer.rates
     if rates is None:
@@ -160,15 +163,10 @@ def priced(offer: Offer, demand: Demand, snapshot: Snapshot) -> Candidate | Excl
         if not cap:
             detail = f"may cost {dollars(worst)}, max_cost_usd is {dollars(demand.max_cost_nano)}"
             return excluded(offer, "max_cost", detail)
-    rooms = [(w.budget, snapshot.rooms[w.budget]) for w in offer.windows]
-    for name, room in sorted(rooms, key=lambda pair: pair[1].free_nano):
-        cap_here = affordable_cap(rates, demand, cap, room.free_nano)
-        if not cap_here and worst > room.free_nano:
-            left = dollars(room.free_nano)
-            detail = f"may cost {dollars(worst)}, budget {name} has {left} left"
-            out = excluded(offer, "over_budget", detail, room.resets_at)
-            return replace(out, budget=name, needed_nano=worst)
-        cap = min(cap, cap_here)
+    return capped(offer, demand, rates, cap)
+
+
+def capped(offer: Offer, demand: Demand, rates: Rates, cap: int) -> Candidate:
     usage = Usage(input=demand.input_expected, output=min(cap, demand.expected_output))
     return Candidate(
         offer=offer,
@@ -176,6 +174,31 @@ def priced(offer: Offer, demand: Demand, snapshot: Snapshot) -> Candidate | Excl
         bound_nano=bound(rates, demand.input_bound, cap),
         expected_nano=cost(rates, usage),
         rates=rates,
+    )
+
+
+def fitted(candidate: Candidate, demand: Demand, snapshot: Snapshot) -> Candidate | Unfit:
+    """The candidate with its cap lowered to fit every budget, or those that have no room."""
+    offer, rates, worst = candidate.offer, candidate.rates, candidate.bound_nano
+    if rates is None or worst is None:
+        return candidate
+    cap, short = candidate.max_tokens, list[Window]()
+    for window in offer.windows:
+        room = snapshot.rooms[window.budget]
+        cap_here = affordable_cap(rates, demand, candidate.max_tokens, room.free_nano)
+        if not cap_here and worst > room.free_nano:
+            short.append(window)
+        cap = min(cap, cap_here)
+    if not short:
+        return capped(offer, demand, rates, cap)
+    tightest = min(short, key=lambda w: snapshot.rooms[w.budget].free_nano)
+    room, name = snapshot.rooms[tightest.budget], tightest.budget
+    detail = f"may cost {dollars(worst)}, budget {name} has {dollars(room.free_nano)} left"
+    out = excluded(offer, "over_budget", detail, room.resets_at)
+    return Unfit(
+        candidate,
+        replace(out, budget=name, needed_nano=worst),
+        {window.budget: window.at_limit for window in short},
     )
 
 
@@ -239,21 +262,50 @@ def enforcing(offer: Offer) -> bool:
 def plan(offers: Sequence[Offer], demand: Demand, snapshot: Snapshot) -> Plan:
     """Candidates in the order they will be tried, and a reason for every offer left out."""
     kept: list[Candidate] = []
+    unfit: list[Unfit] = []
     out: list[Excluded] = []
     for offer in offers:
-        verdict = next(filter(None, (f(offer, demand, snapshot) for f in FILTERS)), None)
-        result = verdict or priced(offer, demand, snapshot)
+        result = judged(offer, demand, snapshot)
         if isinstance(result, Excluded):
             out.append(result)
+        elif isinstance(result, Unfit):
+            unfit.append(result)
+            out.append(result.excluded)
         else:
-            kept.append(measured(result, demand, snapshot))
+            kept.append(result)
     if "schema" in demand.needs:
-        kept, unfit = held_to_schemas(kept)
-        out += unfit
+        kept, others = held_to_schemas(kept)
+        out += others
     kept, full = not_full(kept, snapshot.full)
     out += full
+    chosen = limits.choose(kept, unfit, demand.strategy)
     ranked = tuple(
-        replace(c, why=why(c, demand.strategy, n), is_probe=c.offer.key in snapshot.due)
-        for n, c in enumerate(ordered(kept, demand.strategy), 1)
+        replace(c, why=reason(c, demand, n, chosen.budget), is_probe=c.offer.key in snapshot.due)
+        for n, c in enumerate(chosen.ranked, 1)
     )
-    return Plan(candidates=ranked, excluded=tuple(out), strategy=demand.strategy)
+    askable, asking = (None, None) if ranked else limits.asked_about(unfit, demand.strategy)
+    return Plan(
+        candidates=ranked,
+        excluded=(*out, *chosen.excluded),
+        strategy=demand.strategy,
+        at_limit=chosen.budget,
+        askable=askable,
+        asking=asking,
+    )
+
+
+def judged(offer: Offer, demand: Demand, snapshot: Snapshot) -> Candidate | Unfit | Excluded:
+    """One offer: a candidate, one that has no room, or out."""
+    verdict = next(filter(None, (f(offer, demand, snapshot) for f in FILTERS)), None)
+    result = verdict or priced(offer, demand)
+    if isinstance(result, Excluded):
+        return result
+    found = fitted(result, demand, snapshot)
+    if isinstance(found, Unfit):
+        return replace(found, candidate=measured(found.candidate, demand, snapshot))
+    return measured(found, demand, snapshot)
+
+
+def reason(candidate: Candidate, demand: Demand, rank: int, budget: str | None) -> str:
+    said = why(candidate, "cheapest" if budget else demand.strategy, rank)
+    return f"fits budget {budget}; {said}" if budget else said

@@ -21,6 +21,8 @@ STATUS_OF: Mapping[str, Status] = {
     "no_route": "refused",
     "over_budget": "refused",
     "busy": "refused",
+    "approval_needed": "refused",
+    "rate_limited": "refused",
     "bad_request": "refused",
     "not_found": "refused",
     "deadline_exceeded": "timeout",
@@ -71,6 +73,7 @@ def opening(run: Run, trying: Trying) -> Opening:
         tokens=input_expected(run.asked) + min(candidate.max_tokens, EXPECTED_OUTPUT),
         mark=mark_of(run, candidate),
         takes_turn=run.turn_pending,
+        approval=run.approval,
         run_dir=desk.ledger.run_dir,
         now=now,
     )

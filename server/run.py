@@ -21,6 +21,7 @@ from .outcomes import Attempted
 
 if TYPE_CHECKING:
     from ..providers.assemble import Assembler
+    from .approvals import Elicit
     from .books import Opened
     from .desk import Client, Desk
     from .registry import Registry
@@ -80,7 +81,9 @@ class Run:
     """A call from its first moment to the reading of its answer. Times are UTC epoch seconds;
     `begun` is of the monotonic clock. `registry` is the one it began with: the configuration may
     change while it runs. `misfit` is an answer that does not fit its schema, kept while the model
-    is asked again; `passed_by` are candidates another call was faster at."""
+    is asked again; `passed_by` are candidates another call was faster at. `asks` is how the client
+    can ask its user (approvals.py), `awaits` the question that waits for an answer, `approval` the
+    one that was allowed."""
 
     desk: "Desk"
     registry: "Registry"
@@ -92,6 +95,9 @@ class Run:
     started: float
     begun: float
     capped: bool = False
+    asks: "Elicit | Literal['afterwards'] | None" = None
+    awaits: int | None = None
+    approval: int | None = None
     local_only: bool = False
     waiting: int = 0
     done: anyio.Event = field(default_factory=anyio.Event)
@@ -297,6 +303,7 @@ class Shelf:
         """A run ended; the oldest ended ones are forgotten until few and small enough remain. Of
         those that stay only the answer is kept, not what was asked; vectors nobody can read on
         in are not kept at all."""
+        run.asks = None
         if isinstance(run.asked, EmbedCall):
             del self.runs[run.call_id]
             return

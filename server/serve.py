@@ -152,8 +152,9 @@ async def attend(desk: Desk, group: TaskGroup, answered: anyio.Event | None) -> 
     along, and takes requests from outside."""
     if answered is not None:
         await answered.wait()
-    from . import controls, presence
+    from . import alerts, controls, presence
 
+    group.start_soon(alerts.attend, desk)
     group.start_soon(presence.show_progress, desk)
     group.start_soon(controls.attend, desk)
     await presence.beat(desk)

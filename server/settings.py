@@ -166,6 +166,19 @@ class BudgetSettings(Section):
     at_limit: AtLimit = "refuse"
 
 
+class ClientSettings(Section):
+    """What one client may do. The name is what it calls itself, or its `--client`; `*` stands for
+    every client that is not named."""
+
+    rpm: Annotated[int, Field(ge=1)] | None = None
+
+
+class AlertSettings(Section):
+    """A program that is told what its user should know: the words of its command line."""
+
+    command: tuple[str, ...] = ()
+
+
 class CircuitSettings(Section):
     enabled: bool = True
     failure_threshold: Annotated[int, Field(ge=1)] = 5
@@ -220,6 +233,8 @@ class Settings(Section):
     routing: RoutingSettings = RoutingSettings()
     providers: dict[str, ProviderSettings] = {}
     budgets: tuple[BudgetSettings, ...] = ()
+    clients: dict[str, ClientSettings] = {}
+    alerts: AlertSettings = AlertSettings()
     circuits: CircuitSettings = CircuitSettings()
     retries: RetrySettings = RetrySettings()
     prices: dict[str, PriceSettings] = {}

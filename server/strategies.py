@@ -5,7 +5,7 @@ Strategies that vary (`round_robin`, `random`, the two choices of `fastest`) dra
 the snapshot that only `complete` advances, so `route_for_task` shows the very next call.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 
 from .candidates import Candidate, standing
@@ -47,7 +47,7 @@ def cloud_first(candidates: Sequence[Candidate]) -> list[Candidate]:
     return sorted(candidates, key=lambda c: (c.offer.private == "local", *preference(c)))
 
 
-def cheapest(candidates: Sequence[Candidate]) -> list[Candidate]:
+def cheapest(candidates: Iterable[Candidate]) -> list[Candidate]:
     """By expected cost of this very request; a model without a known price comes last."""
 
     def rank(c: Candidate) -> tuple[int, tuple[int, int, int]]:

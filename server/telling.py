@@ -30,6 +30,8 @@ async def tell(run: Run, report: Report) -> None:
 
 def line(run: Run) -> str:
     trying = run.trying
+    if run.awaits is not None:
+        return f"waiting for approval: roundhouse approve {run.awaits}"
     if trying is None:
         return "waiting to try again" if run.phase == "retry" else "choosing a model"
     offer = trying.candidate.offer

@@ -62,6 +62,13 @@ def conversations() -> ModuleType:
     return conversations
 
 
+def consent() -> ModuleType:
+    """Asking the user is loaded with the first call, as what it asks about is."""
+    from . import consent
+
+    return consent
+
+
 class Tools:
     """One method per tool, on the desk of one server."""
 
@@ -155,7 +162,8 @@ class Tools:
             capped = max_tokens is not None
             key = repeats.check(idempotency_key)
             ask = Ask(wish=wish, call=call, capped=capped, timeout_s=timeout_s, key=key)
-            outcome = await self.desk.calls.complete(ask, self.desk.client_of(ctx), report)
+            way = await consent().way(self.desk, ctx)
+            outcome = await self.desk.calls.complete(ask, self.desk.client_of(ctx), report, way)
             return results.completed(outcome, full=full, limit=most)
 
         return await self.spoken(answer, raw=detail == "raw")
@@ -210,7 +218,8 @@ class Tools:
                 needs=frozenset({"embeddings"}),
             )
             ask = EmbedAsk(wish=wish, call=call, query=query, timeout_s=timeout_s)
-            outcome = await self.desk.calls.embed(ask, self.desk.client_of(ctx))
+            way, report = await consent().way(self.desk, ctx), ctx.report_progress
+            outcome = await self.desk.calls.embed(ask, self.desk.client_of(ctx), report, way)
             return results.embedded(outcome, texts=texts, vectors=vectors == "inline")
 
         return await self.spoken(answer)
@@ -296,10 +305,13 @@ class Tools:
     async def spoken(
         self, answer: Callable[[], Awaitable[CallToolResult]], *, raw: bool = False
     ) -> CallToolResult:
-        """The answer, or what was declined as redacted text the caller can act on."""
+        """The answer, or what was declined as redacted text the caller can act on; or the question
+        its user has to answer first."""
         try:
             return await answer()
         except Declined as declined:
+            if declined.code == "approval_needed":
+                return consent().asked_for(declined)
             text = results.error_text(declined, raw=raw)
             raise ToolError(self.desk.redactor.text(text)) from declined
 

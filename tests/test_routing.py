@@ -302,7 +302,7 @@ async def test_a_budget_refuses_before_anything_is_sent(tmp_path: Path) -> None:
         holding = await held(seat)
 
     assert text.split("\n")[0].startswith("dear/m is over budget: it may cost $")
-    assert ", budget global/total has $0.000001 left. Lower max_tokens, " in text
+    assert ", budget global/total has $0.000001 left. Nothing that could take this " in text
     assert "code: over_budget" in text
     assert "retryable: false" in text
     assert "Nothing was sent, no cost." in text

@@ -61,6 +61,15 @@ TEMPLATE = """\
 # period = "day"                          # day, week, month, total
 # limit_usd = "10.00"
 # warn_at = 0.8
+# at_limit = "refuse"                     # refuse, cheapest, local, ask (roundhouse approve)
+
+# How many calls a minute an agent may make; "*" is every client that is not named.
+# [clients.cursor]
+# rpm = 30
+
+# A program that is told, in JSON on its standard input, of budgets, circuits and odd spending.
+# [alerts]
+# command = ["/home/me/bin/tell-me"]
 
 # Your own prices, in USD per million tokens.
 # [prices."my-vllm/qwen3"]

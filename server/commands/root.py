@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("why", "Explain a call: where it went, and why."),
     "ledger": ("ledger", "The ledger: check, repair, vacuum, export."),
     "circuit": ("circuit", "Circuits: list, trip, reset, hold, unhold."),
+    "approve": ("approve", "Answer calls that ask before they exceed a budget."),
+    "budget": ("budget", "Budgets: list, set, remove."),
 }
 
 

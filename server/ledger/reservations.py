@@ -12,6 +12,7 @@ from typing import Literal
 from ..budgets import Window
 from ..errors import OverBudget
 from ..money import dollars
+from . import approval_rows
 from .driver import Connection
 
 Closed = Literal["settled", "released", "presumed"]
@@ -66,14 +67,22 @@ def reserve(
     lease_until: float,
     provider: str = "",
     model: str = "",
+    approval: int | None = None,
 ) -> list[Warned]:
     """Hold `amount_nano` in every window, or in none and raise OverBudget; what is free, never
     less than nothing, needs no room. The caller's transaction locks out every other writer, so
-    two processes cannot both take the last cent. The refusal itself is recorded."""
+    two processes cannot both take the last cent. The refusal itself is recorded. What the user
+    approved exceeds the budgets that ask by this reservation, which is recorded as an overrun."""
     found = [(window, refreshed(db, window, now, owner)) for window in windows]
-    for window, there in found:
-        if amount_nano > 0 and there.committed_nano + amount_nano > window.limit_nano:
-            refuse(db, window, there, call_id=call_id, amount_nano=amount_nano, now=now, by=owner)
+    over = [
+        (window, there)
+        for window, there in found
+        if amount_nano > 0 and there.committed_nano + amount_nano > window.limit_nano
+    ]
+    closed = [pair for pair in over if pair[0].at_limit != "ask"]
+    if over and (closed or not approved(db, approval, call_id, reservation, amount_nano, now)):
+        window, there = (closed or over)[0]
+        refuse(db, window, there, call_id=call_id, amount_nano=amount_nano, now=now, by=owner)
     db.execute(
         "INSERT INTO reservations (id, call_id, attempt, owner, provider, model, amount_nano,"
         " state, created, lease_until) VALUES (?, ?, ?, ?, ?, ?, ?, 'held', ?, ?)",
@@ -82,6 +91,9 @@ def reserve(
     warned: list[Warned] = []
     for window, there in found:
         hold(db, window, reservation, amount_nano)
+        if (window, there) in over:
+            by = f"approval {approval}"
+            event(db, window.budget, window.start, "overrun", now, by, call_id, amount_nano)
         committed = there.committed_nano + amount_nano
         if committed >= window.warn_at * window.limit_nano and first_warning(db, window, now):
             event(db, window.budget, window.start, "warned", now, owner, call_id, committed)
@@ -94,6 +106,19 @@ def reserve(
                 )
             )
     return warned
+
+
+def approved(
+    db: Connection,
+    approval: int | None,
+    call_id: str,
+    reservation: str,
+    amount_nano: int,
+    now: float,
+) -> bool:
+    return approval is not None and approval_rows.use(
+        db, approval, call_id=call_id, reservation=reservation, amount_nano=amount_nano, now=now
+    )
 
 
 def refreshed(db: Connection, window: Window, now: float, by: str) -> Standing:

@@ -15,6 +15,9 @@ control, watchers              requests to running servers; who is watching live
 counters, meta                 draws of round-robin strategies; versions and the commit counter
 speeds                         how fast a model at a provider has been lately (speeds.py)
 idempotency                    keys callers gave their calls, and the calls they belong to
+approvals                      questions to the user whether a call may exceed a budget, answered
+client_calls                   the calls of the last minute, of clients whose rate is limited
+alerts                         what was told to the user's own program, so that it is told once
 """
 
 VERSION = 2
@@ -293,6 +296,32 @@ CREATE TABLE idempotency (
     server TEXT NOT NULL,
     at REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE approvals (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    call_id TEXT NOT NULL,
+    budget TEXT NOT NULL,
+    client TEXT NOT NULL,
+    project TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    amount_nano INTEGER NOT NULL CHECK (amount_nano >= 0),
+    fingerprint TEXT NOT NULL,
+    asked_at REAL NOT NULL,
+    waits_until REAL NOT NULL,
+    expires REAL NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'approved', 'denied')),
+    answered_at REAL,
+    by TEXT,
+    used_by TEXT,
+    reservations TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX approvals_fingerprint ON approvals (fingerprint) WHERE fingerprint <> '';
+
+CREATE TABLE client_calls (id INTEGER PRIMARY KEY, client TEXT NOT NULL, at REAL NOT NULL) STRICT;
+CREATE INDEX client_calls_at ON client_calls (client, at);
+
+CREATE TABLE alerts (key TEXT PRIMARY KEY, at REAL NOT NULL) STRICT, WITHOUT ROWID;
 """
 
 MIGRATIONS: tuple[str, ...] = (V1, V2)

@@ -1,0 +1,88 @@
+"""`roundhouse approve`: answer calls that wait because a budget asks first (at_limit = "ask")."""
+
+import getpass
+import json
+import os
+import time
+from contextlib import closing
+from dataclasses import asdict
+
+import click
+
+from ..errors import NotFound
+from ..home import Home
+from ..ledger import approval_rows
+from ..ledger.approval_rows import Approval
+from ..ledger.store import Ledger
+from ..moments import duration
+from ..money import dollars
+from ..telling import plain
+from .reading import read
+
+
+@click.command()
+@click.argument("number", metavar="[ID|list]", default="list")
+@click.option("--deny", is_flag=True, help="Refuse it instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def command(number: str, *, deny: bool, as_json: bool) -> None:
+    """Allow call ID to exceed its budget, this once; without ID, list the calls that ask. A call
+    that has given up meanwhile finds the answer when it is made again within 10 minutes."""
+    home = Home.find(os.environ)
+    if number == "list":
+        show(read(home, lambda db: approval_rows.waiting(db, time.time()), []), as_json=as_json)
+        return
+    if not number.isdecimal() or len(number) > 18:
+        raise click.UsageError(f"{number[:40]!r} is no number; `roundhouse approve` lists them")
+    click.echo(outcome(answered(home, int(number), approved=not deny)))
+
+
+def show(waiting: list[Approval], *, as_json: bool) -> None:
+    now = time.time()
+    if as_json:
+        hidden = ("fingerprint", "reservations")
+        rows = [{k: v for k, v in asdict(each).items() if k not in hidden} for each in waiting]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for each in waiting:
+        click.echo(line(each, now))
+    if not waiting:
+        click.echo("No call asks for approval.")
+
+
+def line(asked: Approval, now: float) -> str:
+    """One question in at most 100 columns."""
+    left = asked.waits_until - now
+    waits = f"waits {duration(left)} more" if left > 0 else "gave up; good when asked again"
+    name = plain(f"{asked.provider}/{asked.model}")
+    said = f"{asked.id:>4}  {dollars(asked.amount_nano)}  {name}  {plain(asked.budget)}"
+    return f"{said}  for {plain(asked.client)}; {waits}"[:100]
+
+
+def answered(home: Home, number: int, *, approved: bool) -> Approval:
+    """Raises NotFound for a question that is not open."""
+    with closing(Ledger(home.path)) as ledger:
+        found = ledger.write_blocking(
+            approval_rows.answer, number, approved=approved, by=who(), now=time.time()
+        )
+    if found is None:
+        raise NotFound(
+            f"no call asks for approval as {number}", next_step="`roundhouse approve` lists them."
+        )
+    return found
+
+
+def who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "the command line"
+
+
+def outcome(found: Approval) -> str:
+    name = plain(f"{found.provider}/{found.model}")
+    said = f"{found.id}: {name} for {plain(found.client)}, up to {dollars(found.amount_nano)}"
+    if found.state == "denied":
+        return f"Denied {said}."
+    if found.waits_until > time.time():
+        return f"Approved {said}. The call goes on."
+    return f"Approved {said}. The call gave up; it is good for 10 minutes when asked again."
