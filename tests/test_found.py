@@ -43,7 +43,7 @@ async def test_what_is_guessed_of_a_broken_answer_is_never_more_than_was_held(
             attempt = seat.rows("SELECT cost_nano, reserved_nano, cost_kind FROM attempts")[0]
             events = seat.rows("SELECT kind FROM budget_events WHERE kind = 'overrun'")
 
-    assert attempt["cost_kind"] == "estimated"
+    assert attempt["cost_kind"] == "presumed"
     assert attempt["cost_nano"] == attempt["reserved_nano"]
     assert events == []
 

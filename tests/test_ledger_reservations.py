@@ -18,6 +18,7 @@ from roundhouse_mcp.server.ledger.driver import Connection, connect
 from roundhouse_mcp.server.ledger.migrations import migrate
 from roundhouse_mcp.server.ledger.owners import Owner
 from roundhouse_mcp.server.ledger.reaping import LEASE_GRACE_S, reap
+from roundhouse_mcp.server.ledger.records import InflightRow, begin
 from roundhouse_mcp.server.ledger.reservations import (
     Standing,
     Warned,
@@ -220,6 +221,32 @@ def test_a_lease_that_ended_long_ago_is_presumed_even_of_a_living_owner(
 
     assert [each.reservation for each in presumed] == ["old"]
     assert state(db, "young") == ("held", None)
+
+
+def test_a_clock_that_steps_takes_no_money_from_a_call_that_still_runs(
+    db: Connection, tmp_path: Path
+) -> None:
+    """Found by the simulation: its attempt cost one sum, and its budget another."""
+    owner = Owner.claim(tmp_path, "me")
+    running = InflightRow(
+        call_id="call-old",
+        tool="complete",
+        server="s",
+        owner="me",
+        client="cursor",
+        project="/p",
+        phase="stream",
+        started=NOW,
+        beat=NOW,
+    )
+    begin(db, running)
+    take(db, "old", 300, GLOBAL, lease_until=NOW)
+
+    presumed = reap(db, tmp_path, "other", NOW + 10 * LEASE_GRACE_S)
+    owner.release()
+
+    assert presumed == []
+    assert settle(db, "old", 10, NOW)
 
 
 # The model: three owners with connections of their own, three overlapping budgets, closes that come

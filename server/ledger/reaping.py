@@ -37,7 +37,8 @@ def dead_owners(db: Connection, run_dir: Path, own_owner: str) -> list[str]:
 
 def reap(db: Connection, run_dir: Path, own_owner: str, now: float) -> list[Presumed]:
     """Close everything dead owners left open, inside the caller's transaction. As a backstop also
-    reservations whose lease ended long ago, whoever holds them."""
+    reservations whose lease ended long ago, whoever holds them, unless their call still runs: then
+    the clock has stepped."""
     presumed: list[Presumed] = []
     for owner in dead_owners(db, run_dir, own_owner):
         held = db.execute(
@@ -49,7 +50,8 @@ def reap(db: Connection, run_dir: Path, own_owner: str, now: float) -> list[Pres
             lose(db, InflightRow(**dict(zip(names, values, strict=True))), now)
         db.execute("UPDATE servers SET ended = ? WHERE owner = ? AND ended IS NULL", (now, owner))
     overdue = db.execute(
-        "SELECT id, call_id FROM reservations WHERE state = 'held' AND lease_until < ?",
+        "SELECT id, call_id FROM reservations WHERE state = 'held' AND lease_until < ?"
+        " AND call_id NOT IN (SELECT call_id FROM inflight)",
         (now - LEASE_GRACE_S,),
     ).fetchall()
     return presumed + presume_all(db, overdue, owner=own_owner, by=own_owner, now=now)

@@ -6,24 +6,21 @@ import logging
 import random
 import shutil
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, replace
-from functools import lru_cache
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import anyio
 
 from roundhouse_mcp.providers.types import Call, EmbedCall, Message
-from roundhouse_mcp.server import asks
+from roundhouse_mcp.server import asks, circuits
 from roundhouse_mcp.server.asks import Ask, EmbedAsk, Size, Wish
-from roundhouse_mcp.server.calls import Calls
 from roundhouse_mcp.server.candidates import Plan
-from roundhouse_mcp.server.desk import Client, Desk, ulid
+from roundhouse_mcp.server.desk import Client
 from roundhouse_mcp.server.errors import Declined
 from roundhouse_mcp.server.home import Home
-from roundhouse_mcp.server.keys import Keys
 from roundhouse_mcp.server.ledger import circuit_rows
 from roundhouse_mcp.server.ledger.driver import Connection
 from roundhouse_mcp.server.outcomes import Embedded, Outcome
@@ -34,13 +31,14 @@ from roundhouse_mcp.server.settings import Settings
 
 from .checks import Watch
 from .clock import Stuck, VirtualLoop, run
+from .reckoning import Reckoning
+from .servers import Recorded, SeededDesk, Server, built
 from .store import Killed, StandIn, Store
 from .upstreams import Heard, Upstream, Ways, Wires
 from .worlds import PROMPT, SCHEMA, Accident, Asking, Place, World, world
 
 SHM = Path("/dev/shm")
 LATE_S = 1.0
-UNUSED = ("openai", "anthropic")  # shipped rows every world has, without keys
 LONGEST_S = 2000.0  # after the last call until everything must have ended
 
 
@@ -84,44 +82,6 @@ def brief(part: Place | Asking | Accident) -> str:
     usual = {each.name: each.default for each in fields(part)}
     said = {name: value for name, value in asdict(part).items() if value != usual[name]}
     return ", ".join(f"{name}={value!r}" for name, value in said.items())
-
-
-class Recorded(Calls):
-    """The calls of a server; every run is shown to the watch."""
-
-    def __init__(self, desk: Desk, met: Callable[[Run], None]) -> None:
-        super().__init__(desk)
-        self.met = met
-
-    def start(self, *arguments: Any, **named: Any) -> Run:
-        run = super().start(*arguments, **named)
-        self.met(run)
-        return run
-
-
-@dataclass(kw_only=True)
-class SeededDesk(Desk):
-    """A desk whose ids come from the world's dice."""
-
-    dice: random.Random
-    ids: int = 0
-
-    def new_id(self) -> str:
-        self.ids += 1
-        return ulid(self.clock(), (self.ids << 40) | self.dice.getrandbits(32))
-
-
-@dataclass(slots=True)
-class Server:
-    """One process: its desk, the scope its tasks live in, and the clients that wait for it."""
-
-    n: int
-    desk: SeededDesk
-    ledger: StandIn
-    ending: anyio.Event
-    scope: anyio.CancelScope
-    clients: list[anyio.CancelScope]
-    gone: bool = False
 
 
 class Stage:
@@ -199,13 +159,10 @@ class Stage:
         return Wires(self.upstreams, watch, near=near, trusted=trusted, server=ledger.owner)
 
     def registry(self) -> Registry:
-        """The world's providers and a few that have no key; planning past all that are shipped
-        would take most of the time and say nothing new."""
-        environ = {
-            f"KEY_OF_{place.name.upper()}": place.key for place in self.world.places if place.key
-        }
-        registry = built(self.world.seed, self.settings, environ)
-        return replace(registry, rows=dict(registry.rows))
+        return built(
+            self.settings,
+            {f"KEY_OF_{place.name.upper()}": place.key for place in self.world.places if place.key},
+        )
 
     def met(self, run: Run) -> None:
         text = (
@@ -364,8 +321,6 @@ class Stage:
             client.cancel()
 
     def by_hand(self, accident: Accident) -> None:
-        from roundhouse_mcp.server import circuits
-
         key, now = (accident.provider, accident.model), self.clock()
         policy = circuits.policy(self.settings.circuits, local=accident.provider.startswith("near"))
         db = self.store.db
@@ -396,7 +351,7 @@ class Stage:
             for server in self.servers:
                 self.end(server, killed=False)
         self.aftermath()
-        self.watch.at_the_end()
+        Reckoning(self.watch).at_the_end()
 
     async def quiet(self) -> None:
         """Until every call that outlives its caller has ended, too."""
@@ -438,23 +393,6 @@ async def silent(progress: float, total: float | None, message: str | None) -> N
     """A client that listens to progress and says nothing."""
 
 
-@lru_cache(maxsize=1)
-def shipped_rows() -> dict[str, Any]:
-    registry = Registry.build(Settings(), Keys({}), {})
-    return {name: registry.rows[name] for name in UNUSED}
-
-
-def built(seed: int, settings: Settings, environ: dict[str, str]) -> Registry:
-    from roundhouse_mcp.server import own_rows, registry
-
-    keys = Keys(environ)
-    rows = {
-        name: registry.listed(own_rows.unread(name, settings), settings, keys, environ)
-        for name in settings.providers
-    }
-    return Registry({**rows, **shipped_rows()}, settings.routing.aliases)
-
-
 def play(seed: int) -> Played:
     """The world of a seed, played in a directory of its own that is gone afterwards."""
     drawn = world(seed)
@@ -464,7 +402,8 @@ def play(seed: int) -> Played:
     stage = Stage(drawn, directory, loop)
     try:
         loop.set_exception_handler(lambda _, context: unheard(stage, context))
-        run(stage.play(), loop)
+        with quiet():
+            run(stage.play(), loop)
     except (Stuck, Exception) as error:
         stage.watch.broken(f"the world ended in {error!r}")
     finally:
@@ -493,4 +432,13 @@ def statuses_of(db: Connection) -> dict[str, int]:
     return dict(db.execute("SELECT status, count(*) FROM calls GROUP BY status").fetchall())
 
 
-logging.getLogger("roundhouse_mcp").setLevel(logging.CRITICAL)
+@contextmanager
+def quiet() -> Generator[None]:
+    """What servers complain of is what the worlds are made to bring about."""
+    logger = logging.getLogger("roundhouse_mcp")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -112,7 +112,7 @@ class Maker:
         places = [self.place(n) for n in range(few)]
         providers = {place.name: self.provider(place) for place in places}
         servers = self.dice.choice((1, 1, 2, 3))
-        count = 14 if self.flaps else self.dice.choice((2, 3, 5, 7, 10))
+        count = 10 if self.flaps else self.dice.choice((2, 3, 5, 7, 10))
         calls = [self.asking(n, servers, providers) for n in range(count)]
         return World(
             seed=seed,
