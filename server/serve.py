@@ -154,6 +154,10 @@ async def attend(desk: Desk, group: TaskGroup, answered: anyio.Event | None) -> 
         await answered.wait()
     from . import controls, presence
 
+    if desk.settings.price_updates.enabled:
+        from ..providers import prices
+
+        prices.keep_updated()
     group.start_soon(presence.show_progress, desk)
     group.start_soon(controls.attend, desk)
     await presence.beat(desk)
