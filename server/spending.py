@@ -170,22 +170,31 @@ def signed(said: Mapping[str, Any]) -> str:
     return f"{'-' if usd < 0 else '+'}${abs(usd):.6f}"
 
 
-def cost_table(said: Mapping[str, Any], group_by: Sequence[str]) -> str:
+def headline(said: Mapping[str, Any]) -> str:
     total = said["totals"]
-    lines = [
+    return (
         f"{said['period']}: {total['calls']} calls, {total['errors']} failed, "
         f"{total['input_tokens']} tokens in, {total['output_tokens']} out, ${total['cost_usd']:.6f}"
-    ]
-    lines += remarks(said)
+    )
+
+
+def named(group: Mapping[str, Any], group_by: Sequence[str]) -> str:
+    return " ".join(str(group[key]) for key in group_by if group[key]) or "(refused)"
+
+
+def budget_words(budget: Mapping[str, Any]) -> str:
+    resets = f", resets {budget['resets']}" if budget["resets"] else ""
+    return (
+        f"budget {budget['budget']}: ${budget['spent_usd']:.4f} spent, "
+        f"${budget['reserved_usd']:.4f} reserved of ${budget['limit_usd']:.2f}{resets}"
+    )
+
+
+def cost_table(said: Mapping[str, Any], group_by: Sequence[str]) -> str:
+    lines = [headline(said), *remarks(said)]
     for group in said["groups"]:
-        name = " ".join(str(group[key]) for key in group_by if group[key]) or "(refused)"
+        name = named(group, group_by)
         lines.append(f"{name}: {group['calls']} calls, ${group['cost_usd']:.6f}")
     if said.get("more_groups"):
         lines.append(f"and {said['more_groups']} more groups (raise limit)")
-    for budget in said["budgets"]:
-        resets = f", resets {budget['resets']}" if budget["resets"] else ""
-        lines.append(
-            f"budget {budget['budget']}: ${budget['spent_usd']:.4f} spent, "
-            f"${budget['reserved_usd']:.4f} reserved of ${budget['limit_usd']:.2f}{resets}"
-        )
-    return "\n".join(lines)
+    return "\n".join(lines + [budget_words(budget) for budget in said["budgets"]])
