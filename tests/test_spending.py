@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from seats import budget, write_config
+from seats import budget, rows, scripted, write_config
 
 from roundhouse_mcp.server.__main__ import command_line
+from roundhouse_mcp.server.budgets import Window
 from roundhouse_mcp.server.ledger.records import AttemptRow, CallRow, finish
+from roundhouse_mcp.server.ledger.reservations import presume, reserve
 from roundhouse_mcp.server.ledger.store import Ledger
 
 Run = Callable[..., Result]
@@ -148,3 +150,106 @@ def test_budgets_are_shown_with_what_they_have_left(run: Run, home: Path) -> Non
 
     assert run("cost").exit_code == 0
     assert "0 calls" in run("cost").output
+
+
+HELD = 3_000_000
+
+
+def presumed(home: Path) -> None:
+    """A call that was presumed to cost $0.003, in one budget."""
+    window = Window(
+        budget="global/total",
+        scope="global",
+        period="total",
+        start=0.0,
+        end=None,
+        limit_nano=5_000_000_000,
+        warn_at=0.8,
+        at_limit="refuse",
+    )
+    lost = replace(GOOD, n=1, outcome="timed_out", cost_nano=HELD, cost_kind="presumed")
+    with closing(Ledger(home)) as ledger:
+        ledger.write_blocking(
+            reserve,
+            reservation="r1",
+            call_id="c1",
+            attempt=1,
+            owner="o",
+            amount_nano=HELD,
+            windows=[window],
+            now=NOW,
+            lease_until=NOW + 60,
+        )
+        ledger.write_blocking(presume, "r1", NOW)
+        ledger.write_blocking(finish, replace(CALL, status="timeout"), [lost])
+
+
+def spent(home: Path) -> int:
+    return rows(home, "SELECT spent_nano FROM budget_windows")[0]["spent_nano"]
+
+
+def test_a_bill_that_is_known_later_corrects_budgets_and_reports(run: Run, home: Path) -> None:
+    write_config(home)
+    presumed(home)
+
+    said = run("reconcile c1 --cost 0.001 --why invoice")
+    report = json.loads(run("cost --json").output)
+
+    assert said.exit_code == 0
+    assert "$0.003 is now $0.001; budgets that follow: 1" in said.output
+    assert spent(home) == 1_000_000
+    assert rows(home, "SELECT delta_nano, why FROM adjustments") == [
+        {"delta_nano": -2_000_000, "why": "invoice"}
+    ]
+    assert rows(home, "SELECT cost_nano FROM attempts") == [{"cost_nano": HELD}]
+    totals = report["totals"]
+    assert (totals["cost_usd"], totals["presumed_usd"], totals["presumed_calls"]) == (0.001, 0, 0)
+    assert (report["adjustments"], report["adjusted_usd"]) == (1, -0.002)
+    assert json.loads(run("cost --by status --json").output)["totals"] == totals
+
+
+def test_a_correction_can_be_corrected_and_repeated(run: Run, home: Path) -> None:
+    write_config(home)
+    presumed(home)
+
+    for usd in ("0.001", "0.002", "0.002", "0.004"):
+        assert run(f"reconcile c1 --cost {usd}").exit_code == 0
+
+    assert spent(home) == 4_000_000
+    assert rows(home, "SELECT count(*) n FROM adjustments") == [{"n": 3}]
+    assert json.loads(run("cost --json").output)["totals"]["cost_usd"] == 0.004
+
+
+def test_a_correction_says_which_attempt_it_means(run: Run, home: Path) -> None:
+    write_config(home)
+    unpriced = replace(GOOD, cost_nano=None, cost_kind="unknown")
+    keep(home, (CALL, [BROKEN, unpriced]))
+
+    several = run("reconcile c1 --cost 1")
+    none = run("reconcile c1 --cost 1 --attempt 7")
+    done = run("reconcile c1 --cost 0.5 --attempt 2")
+    totals = json.loads(run("cost --json").output)["totals"]
+
+    assert "Name one with --attempt: 1 (openai/gpt-4o), 2 (openai/gpt-4o)" in several.output
+    assert "has no attempt 7" in none.output
+    assert "unknown is now $0.50" in done.output
+    assert (totals["cost_usd"], totals["unpriced_calls"]) == (0.501, 0)
+
+
+@pytest.mark.parametrize("cost", ["much", "-1", "NaN", "1e12"])
+def test_a_correction_is_an_amount(run: Run, home: Path, cost: str) -> None:
+    write_config(home)
+    keep(home, (CALL, [GOOD]))
+
+    assert run(f"reconcile c1 --cost {cost}").exit_code == 2
+    assert rows(home, "SELECT count(*) n FROM adjustments") == [{"n": 0}]
+
+
+def test_the_cost_table_shows_every_rate_and_where_it_is_from(run: Run, home: Path) -> None:
+    price = '[prices."one/m"]\ninput = "1.5"\noutput = "6"\nper_request = "0.005"\n'
+    write_config(home, scripted("one", price=None), price)
+
+    heading, row, *_ = run("models --prices").output.splitlines()
+
+    assert heading.endswith("in       out    cached  to cache  from")
+    assert " ".join(row.split()) == "one/m 1.5 6 1.5 1.5 config, and $0.005 a request"
