@@ -110,6 +110,10 @@ def add_up(
         (*changes.values(), hour, provider, model, *labels),
     )
     db.execute(
+        f"UPDATE model_hour SET {sums} WHERE hour = ? AND provider = ? AND model = ?",
+        (*changes.values(), hour, provider, model),
+    )
+    db.execute(
         f"UPDATE status_hour SET {sums} WHERE {same} AND status = ?",
         (*changes.values(), hour, *answered, status),
     )

@@ -167,6 +167,7 @@ def addition(table: str, *labels: str) -> str:
 
 
 ADD_USAGE = addition("usage_hour", *LABELS)
+ADD_MODEL = addition("model_hour", "provider", "model")
 ADD_STATUS = addition("status_hour", "status", *LABELS)
 
 
@@ -235,6 +236,7 @@ def add_usage(db: Connection, call: CallRow, attempts: Sequence[AttemptRow]) -> 
         for attempt, counts in zip(attempts, each, strict=True)
     ]
     db.executemany(ADD_USAGE, rows)
+    db.executemany(ADD_MODEL, [(*row[:3], *row[6:]) for row in rows])
     whole = map(sum, zip(of_call, *each, strict=True))
     db.execute(ADD_STATUS, (hour, call.status, *answered, *labels, *whole))
 

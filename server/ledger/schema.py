@@ -8,6 +8,7 @@ inflight                       what is happening: one row per running call, dele
 usage_hour                     hourly totals, written in the transaction that writes the call;
                                `hour` counts hours since the epoch, `cost_nano` has the presumed;
                                `failed_nano` is what attempts cost that failed
+model_hour                     the same by model alone, for reports of long spans
 status_hour                    the same of whole calls, by how they ended
 budget_windows, budget_events  spent and reserved money per budget and window, and what happened
 reservations, reservation_windows   money held by running attempts, and the windows it counts in
@@ -330,6 +331,29 @@ SELECT CAST(ended / 3600 AS INTEGER), status, ifnull(provider, ''), ifnull(model
     ifnull(sum(iif(cost_kind = 'presumed', cost_nano, 0)), 0),
     sum(cost_kind = 'unknown'), sum(cost_kind = 'presumed')
 FROM calls GROUP BY 1, 2, 3, 4, 5, 6, 7;
+
+CREATE TABLE model_hour (
+    hour INTEGER NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    calls INTEGER NOT NULL DEFAULT 0,
+    errors INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    input_tokens INTEGER NOT NULL DEFAULT 0,
+    output_tokens INTEGER NOT NULL DEFAULT 0,
+    cached_tokens INTEGER NOT NULL DEFAULT 0,
+    cost_nano INTEGER NOT NULL DEFAULT 0,
+    presumed_nano INTEGER NOT NULL DEFAULT 0,
+    unpriced INTEGER NOT NULL DEFAULT 0,
+    presumed INTEGER NOT NULL DEFAULT 0,
+    failed_nano INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (hour, provider, model)
+) STRICT, WITHOUT ROWID;
+INSERT INTO model_hour (hour, provider, model, calls, errors, attempts, input_tokens,
+    output_tokens, cached_tokens, cost_nano, presumed_nano, unpriced)
+SELECT hour, provider, model, sum(calls), sum(errors), sum(attempts), sum(input_tokens),
+    sum(output_tokens), sum(cached_tokens), sum(cost_nano), sum(presumed_nano), sum(unpriced)
+FROM usage_hour GROUP BY hour, provider, model;
 """
 
 MIGRATIONS: tuple[str, ...] = (V1, V2)

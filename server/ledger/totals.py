@@ -22,6 +22,7 @@ GROUPS = {
     "day": "day_of(hour)",
     "hour": "strftime('%Y-%m-%dT%H:00Z', hour * 3600, 'unixepoch')",
 }
+BY_MODEL = frozenset({"provider", "model", "day", "hour"})  # what the smallest rollup knows
 SUMS = ", ".join(f"sum({name}) AS {name}" for name in COUNTED)
 LATEST = 2_000  # attempts are enough to say how long a model takes
 
@@ -89,7 +90,8 @@ def totals(
 def grouped(db: Connection, span: Span, group_by: Sequence[str]) -> list[dict[str, Any]]:
     columns = ", ".join(f"{GROUPS[name]} AS {name}" for name in group_by)
     keys = ", ".join(str(n) for n in range(1, len(group_by) + 1))
-    table = "status_hour" if "status" in group_by else "usage_hour"
+    table = "model_hour" if BY_MODEL.issuperset(group_by) else "usage_hour"
+    table = "status_hour" if "status" in group_by else table
     return rows(
         db,
         f"SELECT {columns}, {SUMS} FROM {table} WHERE hour >= ? AND hour < ?"
