@@ -68,6 +68,11 @@ class Provider:
     `key_path` proves one where the service has no list. `hosts` are patterns of the service's own
     hosts: an address in one of its answers is followed, with the key, only to these.
 
+    `cost_field` is where its usage object says what it bills, in parts of a dollar of which
+    `cost_units` make one; `cost_beside` names a flag (`when`) and where the bill of another service
+    stands (`field`) that comes on top then. `seconds_field` is where it says what machine time it
+    took. Fields of fields are joined by a point.
+
     `facts_from` names the table of models.toml that holds the facts of its models; `own_facts` are
     the user's, and final. `effort_fields` are body fields that go along with `effort`;
     `embed_batch` texts and `embed_tokens` tokens are the most one embedding request takes. `plugin`
@@ -107,6 +112,10 @@ class Provider:
     quirks: frozenset[str] = frozenset()
     effort_fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
     price_provider: str | None = None
+    cost_field: str | None = None
+    cost_units: int = 1
+    cost_beside: Mapping[str, str] = field(default_factory=dict[str, str])
+    seconds_field: str | None = None
     retention: str | None = None
     docs: str = ""
     start_hint: str = ""

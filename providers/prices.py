@@ -1,17 +1,20 @@
 """What a call costs: rates as integers, the cost of what was used, the most a call can cost.
 
-Rates are nano-dollars per million tokens. They come from the user's overrides, else from
-genai-prices (loaded at first use, each model resolved once and kept half an hour, since some
-prices change by the hour); local models cost nothing; None means the price is not known.
+Rates are nano-dollars per million tokens. They come from the user's configuration, else from
+prices.toml, else from genai-prices (loaded at first use, each model resolved once and kept half an
+hour, since some prices change by the hour); local models cost nothing; None means the price is not
+known. What a provider itself says of a bill is read in reported.py.
 """
 
 import time
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import ROUND_CEILING, Decimal
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from .catalog import Provider
@@ -22,6 +25,8 @@ NANO = 1_000_000_000
 PRICE_SPAN_S = 1800
 SUFFIX = "{suffix}"  # what follows the colon in a model's name
 CLOUD_SUFFIXES = ("-cloud", ":cloud")
+SHIPPED = Path(__file__).with_name("prices.toml")
+LONGEST_S = 600  # of machine time; no call of ours runs longer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +42,9 @@ class Tier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """Nano-dollars per million tokens, and where they come from: `override`, `local` or the price
-    table with its version. `tiers` are in ascending order."""
+    """Nano-dollars per million tokens, and where they come from: `config`, `override` with its day,
+    `local`, or the price table with its version. `tiers` are in ascending order. `per_request` and
+    `per_second` (of machine time) are nano-dollars, and come on top."""
 
     input: int
     output: int
@@ -46,6 +52,12 @@ class Rates:
     cache_write: int
     source: str
     tiers: tuple[Tier, ...] = ()
+    per_request: int = 0
+    per_second: int = 0
+
+    @property
+    def by_time_alone(self) -> bool:
+        return self.per_second > 0 and not (self.input or self.output or self.tiers)
 
     def at(self, tokens: int) -> "Rates | Tier":
         """The rates of a request that reads `tokens`."""
@@ -60,21 +72,65 @@ def per_million(usd: Decimal, multiplier: Decimal = Decimal(1)) -> int:
     return int((usd * multiplier * NANO).to_integral_value(ROUND_CEILING))
 
 
-def override(
-    *,
-    input: Decimal,  # noqa: A002 (the word of the configuration)
-    output: Decimal = Decimal(0),
-    cached: Decimal | None = None,
-    cache_write: Decimal | None = None,
-) -> Rates:
-    """The user's own price, in USD per million tokens. A cached rate left out is the input rate."""
-    return Rates(
-        input=per_million(input),
-        output=per_million(output),
-        cached=per_million(input if cached is None else cached),
-        cache_write=per_million(input if cache_write is None else cache_write),
-        source="override",
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """A price as people write it: USD per million tokens, per request and per second of machine
+    time. A cached rate left out is the input rate."""
+
+    input: Decimal = Decimal(0)
+    output: Decimal = Decimal(0)
+    cached: Decimal | None = None
+    cache_write: Decimal | None = None
+    per_request: Decimal = Decimal(0)
+    per_second: Decimal = Decimal(0)
+
+    def rates(self, source: str, multiplier: Decimal = Decimal(1)) -> Rates:
+        def nano(usd: Decimal | None) -> int:
+            return per_million(self.input if usd is None else usd, multiplier)
+
+        return Rates(
+            input=nano(self.input),
+            output=nano(self.output),
+            cached=nano(self.cached),
+            cache_write=nano(self.cache_write),
+            per_request=nano(self.per_request),
+            per_second=nano(self.per_second),
+            source=source,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One price of prices.toml: of which models (`provider/model`, wildcards allowed), from which
+    day on."""
+
+    pattern: str
+    since: date
+    price: Price
+
+
+@lru_cache
+def shipped_prices(path: Path = SHIPPED) -> tuple[Row, ...]:
+    """Raises KeyError and TypeError for a row that is none."""
+    return tuple(map(price_row, tomllib.loads(path.read_text(encoding="utf-8"))["price"]))
+
+
+def price_row(given: Mapping[str, Any]) -> Row:
+    said = dict(given)
+    pattern, since, source = said.pop("model"), said.pop("from"), said.pop("source")
+    if not source:
+        raise TypeError(f"the price of {pattern} does not say where it is from")
+    return Row(pattern, since, Price(**{name: Decimal(usd) for name, usd in said.items()}))
+
+
+def shipped_rates(name: str, multiplier: Decimal, moment: int) -> Rates | None:
+    """Our own word on a price. `moment` counts half hours since 1970."""
+    today = datetime.fromtimestamp(moment * PRICE_SPAN_S, UTC).date()
+    rows = [r for r in shipped_prices() if r.since <= today and fnmatchcase(name, r.pattern)]
+    if not rows:
+        return None
+    row = max(rows, key=lambda each: (each.since, len(each.pattern)))
+    return row.price.rates(f"override {row.since}", multiplier)
 
 
 def runs_here(provider: Provider, model: str) -> bool:
@@ -91,8 +147,9 @@ def rates(
     multiplier: Decimal = Decimal(1),
     now: float | None = None,
 ) -> Rates | None:
-    """The rates of a model at a provider, None where nobody knows them. `overrides` are named
-    `provider/model`, wildcards allowed; they are final, `multiplier` scales table prices only."""
+    """The rates of a model at a provider, None where nobody knows them. `overrides` are the user's
+    own, named `provider/model`, wildcards allowed; they are final, `multiplier` scales prices of
+    ours and of the table only."""
     mine = overridden(f"{provider.name}/{model}", overrides or {})
     if mine is not None:
         return mine
@@ -100,6 +157,9 @@ def rates(
         return FREE
     moment = int((time.time() if now is None else now) // PRICE_SPAN_S)
     service = provider.price_provider or provider.name
+    ours = shipped_rates(f"{service}/{model}", multiplier, moment)
+    if ours is not None:
+        return ours
     if SUFFIX in service:
         model, _, suffix = model.partition(":")
         service = service.replace(SUFFIX, suffix)
@@ -132,13 +192,17 @@ def table_rates(
         except LookupError:
             return None
     prices = found.get_prices(datetime.fromtimestamp(moment * PRICE_SPAN_S, UTC))
-    source = f"genai-prices {version('genai-prices')} {row.id}/{found.id}"
+    table = "genai-prices updated" if snapshot.from_auto_update else "genai-prices"
+    source = f"{table} {version('genai-prices')} {row.id}/{found.id}"
     return from_table(vars(prices), multiplier, source)
 
 
 def from_table(prices: Mapping[str, Any], multiplier: Decimal, source: str) -> Rates | None:
     """A row of the price table as integers; None for what is not priced by tokens alone."""
-    if prices.get("input_mtok") is None or prices.get("requests_kcount"):
+    if prices.get("input_mtok") is None:
+        return None
+    thousand = prices.get("requests_kcount") or Decimal(0)
+    if not isinstance(thousand, Decimal):
         return None
     starts = sorted({tier.start for p in prices.values() for tier in getattr(p, "tiers", ())})
 
@@ -159,12 +223,13 @@ def from_table(prices: Mapping[str, Any], multiplier: Decimal, source: str) -> R
         }
 
     tiers = tuple(Tier(above=start, **at(start + 1)) for start in starts)
-    return replace(FREE, **at(0), source=source, tiers=tiers)
+    request = per_million(thousand / 1000, multiplier)
+    return replace(FREE, **at(0), source=source, tiers=tiers, per_request=request)
 
 
-def cost(rates: Rates, usage: Usage) -> int:
+def cost(rates: Rates, usage: Usage, seconds: Decimal = Decimal(0)) -> int:
     """Nano-dollars for what was used, rounded up once. The caller fills in what a provider did not
-    report; what is still None here counts as none."""
+    report; what is still None here counts as none. `seconds` are of machine time."""
     read = usage.input or 0
     cached = min(usage.cached or 0, read)
     written = min(usage.cache_write or 0, read - cached)
@@ -175,13 +240,26 @@ def cost(rates: Rates, usage: Usage) -> int:
         + written * at.cache_write
         + (usage.output or 0) * at.output
     )
-    return -(-total // MILLION)
+    if rates.per_second and seconds:
+        total += int((rates.per_second * seconds * MILLION).to_integral_value(ROUND_CEILING))
+    return rates.per_request - (-total // MILLION)
 
 
 def bound(rates: Rates, input_bound: int, output_cap: int) -> int:
     """The most a request can cost that reads at most `input_bound` tokens, every one of them at
-    the dearest rate it may meet, and writes at most `output_cap`."""
+    the dearest rate it may meet, writes at most `output_cap`, and is stopped at our longest."""
     reachable = [rates, *(tier for tier in rates.tiers if input_bound > tier.above)]
     read = max(max(at.input, at.cached, at.cache_write) for at in reachable)
     write = max(at.output for at in reachable)
-    return -(-(input_bound * read + output_cap * write) // MILLION)
+    apart = rates.per_request + rates.per_second * LONGEST_S
+    return apart - (-(input_bound * read + output_cap * write) // MILLION)
+
+
+def keep_updated(url: str | None = None) -> Callable[[], None]:
+    """Has the price table fetched now and every hour, from its public repository or `url`, by a
+    thread of its own. Only ever called where the user asked for it. What is returned ends it."""
+    from genai_prices import UpdatePrices
+
+    updates = UpdatePrices(url=url) if url else UpdatePrices()
+    updates.start()
+    return updates.stop

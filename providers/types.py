@@ -138,9 +138,10 @@ class Completion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embedding:
-    """One vector per text, in the order of the texts."""
+    """One vector per text, in the order of the texts. `raw_usage` is the usage object as sent."""
 
     vectors: tuple[tuple[float, ...], ...]
     usage: Usage
     model: str | None = None
     request_id: str | None = None
+    raw_usage: Mapping[str, Any] | None = None

@@ -143,17 +143,9 @@ class Desk:
 
     @cached_property
     def prices(self) -> "Mapping[str, Rates]":
-        from ..providers.prices import override
+        from .money import own_prices
 
-        return {
-            name: override(
-                input=price.input,
-                output=price.output,
-                cached=price.cached,
-                cache_write=price.cache_write,
-            )
-            for name, price in self.settings.prices.items()
-        }
+        return own_prices(self.settings)
 
     def take_up(self, settings: Settings, registry: Registry, config_hash: str) -> None:
         """Changed settings, for every call that begins from now on."""

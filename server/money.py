@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Literal
 
-from ..providers.prices import Rates
+from ..providers.prices import Price, Rates
+from .settings import Settings
 
 CostKind = Literal["none", "actual", "estimated", "presumed", "unknown"]
 DOUBT: tuple[CostKind, ...] = ("none", "actual", "estimated", "presumed", "unknown")
@@ -12,6 +13,21 @@ DOUBT: tuple[CostKind, ...] = ("none", "actual", "estimated", "presumed", "unkno
 def weakest(kinds: Iterable[CostKind]) -> CostKind:
     """How sure a sum is: as sure as its least certain part."""
     return DOUBT[max(map(DOUBT.index, kinds), default=0)]
+
+
+def own_prices(settings: Settings) -> dict[str, Rates]:
+    """The user's own prices, by `provider/model`."""
+    return {
+        name: Price(
+            input=said.input,
+            output=said.output,
+            cached=said.cached,
+            cache_write=said.cache_write,
+            per_request=said.per_request,
+            per_second=said.per_second,
+        ).rates("config")
+        for name, said in settings.prices.items()
+    }
 
 
 def dollars(nano: int) -> str:
@@ -26,5 +42,14 @@ def list_price(known: Rates | None) -> str:
         return "price unknown"
     if known.source == "local":
         return "local"
-    read = f"${known.input / 1e9:g} in"
-    return f"{read}, ${known.output / 1e9:g} out" if known.output else read
+    said = [
+        f"${nano / 1e9:g} {unit}"
+        for nano, unit in (
+            (known.input, "in"),
+            (known.output, "out"),
+            (known.per_request, "a request"),
+            (known.per_second, "a second"),
+        )
+        if nano
+    ]
+    return ", ".join(said) or "$0 in"

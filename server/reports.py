@@ -1,27 +1,20 @@
-"""What happened and what is up, from the ledger: cost_report, provider_health, unload_model."""
+"""What is up, from the ledger and from the providers: provider_health, unload_model."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import anyio
 from mcp.types import CallToolResult
 
 from ..providers import probe, unloading
 from ..providers.errors import UpstreamError
-from . import budgets, circuits, results
+from . import circuits, results
 from .desk import Desk
 from .errors import BadRequest, NotFound
 from .ledger import circuit_rows, totals
-from .ledger.totals import Span
 from .registry import Listed
-from .settings import Period
 
-HOUR_S = 3600
-CALENDAR: Mapping[str, Period] = {"day": "day", "week": "week", "month": "month", "all": "total"}
 HEALTH_SPAN_S = 3600.0
 CIRCUIT_WORDS = {
     "circuit_open": "open",
@@ -29,122 +22,10 @@ CIRCUIT_WORDS = {
     "cooldown": "cooling down",
     "hold": "held",
 }
-PERIOD_WORDS = {
-    "hour": "this hour",
-    "day": "today",
-    "week": "this week",
-    "month": "this month",
-    "all": "since the beginning",
-}
-
-
-def span(desk: Desk, period: str, since: str | None, until: str | None) -> Span:
-    """Whole hours: of a calendar period in the configured zone, or between two given times."""
-    zone = ZoneInfo(desk.settings.timezone)
-    now = desk.clock()
-    last = math.ceil(moment(until, zone, "until") / HOUR_S) if until else int(now // HOUR_S) + 1
-    if since:
-        first = int(moment(since, zone, "since") // HOUR_S)
-        if first >= last:
-            raise BadRequest("since lies after until", next_step="Swap them.")
-        return Span(first=first, last=last, words=f"{since} to {until or 'now'}")
-    if period == "hour":
-        first = int(now // HOUR_S)
-    else:
-        start, _ = budgets.window(CALENDAR[period], now, desk.settings.timezone)
-        first = int(start // HOUR_S)
-    if first >= last:
-        raise BadRequest(f"until lies before {PERIOD_WORDS[period]}", next_step="Give since too.")
-    return Span(first=first, last=last, words=PERIOD_WORDS[period])
-
-
-def moment(text: str, zone: ZoneInfo, name: str) -> float:
-    try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadRequest(
-            f"{name} {text[:40]!r} is no ISO date or time",
-            next_step="Write it like 2026-11-21 or 2026-11-21T08:00.",
-        ) from None
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=zone)).timestamp()
-
-
-async def costs(desk: Desk, over: Span, group_by: Sequence[str], limit: int) -> CallToolResult:
-    """Totals, groups and budgets, as a table and as data."""
-    now = desk.clock()
-    found = await desk.ledger.read(totals.totals, over, group_by, limit, now)
-    said: dict[str, Any] = {
-        "period": over.words,
-        "totals": spent(found.total),
-        "groups": [{name: g[name] for name in group_by} | spent(g) for g in found.groups],
-        "budgets": [budget_of(row, now) for row in found.windows],
-    }
-    if found.more:
-        said["more_groups"] = found.more
-    return results.result(said, cost_table(said, group_by))
-
-
-def spent(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "calls": row["calls"],
-        "errors": row["errors"],
-        "attempts": row["attempts"],
-        "input_tokens": row["input_tokens"],
-        "output_tokens": row["output_tokens"],
-        "cached_tokens": row["cached_tokens"],
-        "cost_usd": results.usd(row["cost_nano"]),
-        "presumed_usd": results.usd(row["presumed_nano"]),
-        "unpriced_calls": row["unpriced"],
-    }
-
-
-def budget_of(row: Mapping[str, Any], now: float) -> dict[str, Any]:
-    spent, committed = row["spent_nano"], row["spent_nano"] + row["reserved_nano"]
-    limit, start, end = row["limit_nano"], row["window_start"], row["window_end"]
-    hourly = spent * HOUR_S / max(now - start, 1.0)
-    out = budgets.runs_out(
-        committed_nano=committed, limit_nano=limit, nano_per_hour=hourly, end=end, now=now
-    )
-    pace = budgets.pace(spent_nano=spent, limit_nano=limit, start=start, end=end, now=now)
-    return {
-        "budget": row["budget"],
-        "spent_usd": results.usd(spent),
-        "reserved_usd": results.usd(row["reserved_nano"]),
-        "limit_usd": results.usd(limit),
-        "free_usd": results.usd(max(0, limit - committed)),
-        "resets": iso(end),
-        "pace": None if pace is None else round(pace, 2),
-        "runs_out": iso(out) if end is not None else None,
-        "at_limit": row["at_limit"],
-    }
 
 
 def iso(at: float | None) -> str | None:
     return None if at is None else results.iso(at)
-
-
-def cost_table(said: Mapping[str, Any], group_by: Sequence[str]) -> str:
-    total = said["totals"]
-    lines = [
-        f"{said['period']}: {total['calls']} calls, {total['errors']} failed, "
-        f"{total['input_tokens']} tokens in, {total['output_tokens']} out, ${total['cost_usd']:.6f}"
-    ]
-    if total["presumed_usd"]:
-        lines.append(f"of which presumed (outcome unknown): ${total['presumed_usd']:.6f}")
-    if total["unpriced_calls"]:
-        lines.append(f"{total['unpriced_calls']} calls have no known price and are not in the sum")
-    for group in said["groups"]:
-        name = " ".join(str(group[key]) for key in group_by if group[key]) or "(refused)"
-        lines.append(f"{name}: {group['calls']} calls, ${group['cost_usd']:.6f}")
-    if said.get("more_groups"):
-        lines.append(f"and {said['more_groups']} more groups (raise limit)")
-    for budget in said["budgets"]:
-        resets = f", resets {budget['resets']}" if budget["resets"] else ""
-        lines.append(
-            f"budget {budget['budget']}: ${budget['spent_usd']:.4f} spent, "
-            f"${budget['reserved_usd']:.4f} reserved of ${budget['limit_usd']:.2f}{resets}"
-        )
-    return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)

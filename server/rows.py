@@ -41,7 +41,9 @@ def one_line(text: str, limit: int = ERROR_CHARS) -> str:
 def opening(run: Run, trying: Trying) -> Opening:
     desk, candidate = run.desk, trying.candidate
     now = desk.clock()
-    reserve = candidate.bound_nano or None
+    reserve = candidate.bound_nano
+    if not reserve and candidate.offer.provider.cost_field is None:
+        reserve = None  # it costs nothing, and its provider cannot say otherwise
     row = InflightRow(
         call_id=run.call_id,
         tool=run.wish.tool,
@@ -155,7 +157,7 @@ def attempt_row(run: Run, trying: Trying, outcome: str, charge: Charge, now: flo
         cost_nano=charge.nano,
         cost_kind=charge.kind,
         rates=rates_json(rates) if rates else None,
-        price_source=rates.source if rates else "unknown",
+        price_source="provider" if charge.reported else rates.source if rates else "unknown",
     )
 
 

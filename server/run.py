@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
 import anyio
@@ -11,6 +12,7 @@ from ..providers.errors import UpstreamError
 from ..providers.prices import Rates, cost
 from ..providers.tokens import estimate_tokens, input_expected
 from ..providers.types import Call, Completion, EmbedCall, Embedding, Usage
+from . import bills
 from .asks import Wish
 from .budgets import Window
 from .candidates import Candidate, Excluded, Plan, Room
@@ -30,18 +32,21 @@ KEPT_RUNS = 64
 KEPT_CHARS = 8_000_000
 KEYS_S = 600.0  # how long an idempotency key is remembered
 
+ZERO = Decimal(0)
 Money = Literal["settle", "release", "presume"]
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
     """What an attempt is charged: nano-dollars (None: nobody knows the price), how sure that is,
-    what becomes of its reservation, and the usage it was worked out from."""
+    what becomes of its reservation, the usage it was worked out from, and whether the provider
+    itself named the amount."""
 
     nano: int | None
     kind: CostKind
     money: Money
     usage: Usage
+    reported: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -224,11 +229,12 @@ class Run:
         that ended early, since a provider may bill what it made and we never heard."""
         rates, held = trying.candidate.rates, trying.candidate.bound_nano
         if outcome in ("ok", "misfit"):
-            return self.charge_answer(rates, held)
+            return self.charge_answer(trying)
         billing = trying.error.billing if trying.error else "observed"
         if not trying.sent or (billing == "none" and not trying.answering):
             return Charge(0, "none", "release", Usage())
-        if billing != "presumed" and trying.answering:
+        timed = rates is not None and rates.per_second > 0  # nobody knows for how long it ran
+        if billing != "presumed" and trying.answering and not timed:
             usage = self.observed(trying.parts, trying.unanswered)
             if rates and trying.candidate.offer.windows and not trying.parts:
                 return Charge(held, "presumed", "presume", usage)
@@ -245,16 +251,25 @@ class Run:
         reported = (self.assembler.usage if self.assembler else None) or Usage()
         return max(held, cost(rates, reported))
 
-    def charge_answer(self, rates: Rates | None, held: int | None) -> Charge:
+    def charge_answer(self, trying: Trying) -> Charge:
+        """What a whole answer is charged: what the provider says it bills, else what its usage
+        costs, else all that was held."""
         answer = self.completion or self.embedding
+        rates, held = trying.candidate.rates, trying.candidate.bound_nano
         usage = answer.usage if answer else Usage()
         known = usage.input is not None and usage.output is not None
         if not known:
             usage = self.observed()
+        named = bills.named(self, trying)
+        if named is not None:
+            return Charge(named, "actual", "settle", usage, reported=True)
         if rates is None:
             return Charge(None, "unknown", "settle", usage)
-        if known and not usage.estimated:
-            return Charge(cost(rates, usage), "actual", "settle", usage)
+        seconds = bills.seconds(self, trying)
+        if rates.per_second and seconds is None:
+            return Charge(held, "estimated", "settle", usage)
+        if (known and not usage.estimated) or rates.by_time_alone:
+            return Charge(cost(rates, usage, seconds or ZERO), "actual", "settle", usage)
         if self.embedding is not None:
             # Several services report nothing here; what was read is known, but for the tokenizer.
             return Charge(cost(rates, usage), "estimated", "settle", usage)

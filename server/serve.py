@@ -155,6 +155,10 @@ async def attend(desk: Desk, group: TaskGroup, answered: anyio.Event | None) -> 
     from . import alerts, controls, presence
 
     group.start_soon(alerts.attend, desk)
+    if desk.settings.price_updates.enabled:
+        from ..providers import prices
+
+        prices.keep_updated()
     group.start_soon(presence.show_progress, desk)
     group.start_soon(controls.attend, desk)
     await presence.beat(desk)

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -193,12 +193,26 @@ class RetrySettings(Section):
 
 
 class PriceSettings(Section):
-    """USD per million tokens."""
+    """USD per million tokens, per request, and per second of machine time."""
 
-    input: Money
+    input: Money = Decimal(0)
     output: Money = Decimal(0)
     cached: Money | None = None
     cache_write: Money | None = None
+    per_request: Money = Decimal(0)
+    per_second: Money = Decimal(0)
+
+    @model_validator(mode="after")
+    def says_something(self) -> Self:
+        if not self.model_fields_set & {"input", "per_request", "per_second"}:
+            raise ValueError("it needs input, per_request or per_second")
+        return self
+
+
+class PriceUpdateSettings(Section):
+    """May the price table be fetched from its public repository, hourly? Else nothing is."""
+
+    enabled: bool = False
 
 
 class LimitSettings(Section):
@@ -238,6 +252,7 @@ class Settings(Section):
     circuits: CircuitSettings = CircuitSettings()
     retries: RetrySettings = RetrySettings()
     prices: dict[str, PriceSettings] = {}
+    price_updates: PriceUpdateSettings = PriceUpdateSettings()
     limits: LimitSettings = LimitSettings()
     files: FileSettings = FileSettings()
     network: NetworkSettings = NetworkSettings()

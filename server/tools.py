@@ -35,7 +35,7 @@ Count = Annotated[int, Field(ge=1)] | Nothing
 Amount = Annotated[float, Field(ge=0)] | Nothing
 Seconds = Annotated[float, Field(gt=0, le=3600)] | Nothing
 Need = Literal["images", "tools", "schema", "embeddings"]
-Group = Literal["provider", "model", "task", "client", "project", "day", "hour"]
+Group = Literal["provider", "model", "task", "client", "project", "day", "hour", "status"]
 
 Task = Annotated[Text, Field(description="Kind of work, e.g. code, chat, summarization, private")]
 Model = Annotated[Text, Field(description="provider/model, a model id, or an alias")]
@@ -284,8 +284,11 @@ class Tools:
         budget has left."""
 
         async def answer() -> CallToolResult:
-            span = reports().span(self.desk, period, since, until)
-            return await reports().costs(self.desk, span, group_by or ["provider", "model"], limit)
+            from . import spending
+
+            zone, now = self.desk.settings.timezone, self.desk.clock()
+            span = spending.span(period, since, until, timezone=zone, now=now)
+            return await spending.costs(self.desk, span, group_by or ["provider", "model"], limit)
 
         return await self.spoken(answer)
 

@@ -338,7 +338,8 @@ def test_cost_says_what_was_spent(run: Run, home: Path) -> None:
     plain = run("cost")
 
     assert json.loads(said.output)["totals"]["calls"] == 1
-    assert "one m: 1 calls" in plain.output
+    assert "one m" in plain.output
+    assert "1 calls" in plain.output
 
 
 def test_a_broken_configuration_stops_every_command_that_needs_it(run: Run, home: Path) -> None:

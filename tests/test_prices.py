@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from genai_prices import Usage as TableUsage
@@ -9,8 +10,9 @@ from genai_prices import calc_price
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roundhouse_mcp.providers.catalog import Provider
-from roundhouse_mcp.providers.prices import NANO, Rates, bound, cost, override, rates
+from roundhouse_mcp.providers import reported
+from roundhouse_mcp.providers.catalog import Provider, shipped
+from roundhouse_mcp.providers.prices import NANO, Price, Rates, bound, cost, rates, shipped_prices
 from roundhouse_mcp.providers.tokens import (
     estimate_tokens,
     input_bound,
@@ -38,6 +40,10 @@ def row(name: str, *, local: bool = False, price_provider: str | None = None) ->
         local=local,
         price_provider=price_provider,
     )
+
+
+def price(**usd: Decimal) -> Rates:
+    return Price(**usd).rates("config")
 
 
 def known(name: str, model: str) -> Rates:
@@ -80,9 +86,9 @@ def test_what_runs_here_costs_nothing_and_what_a_local_program_passes_on_is_unkn
 
 def test_the_users_price_comes_first_and_a_multiplier_scales_listed_prices_only() -> None:
     mine = {
-        "openai/gpt-4o": override(input=Decimal("0.10"), output=Decimal("0.40")),
-        "box/*": override(input=Decimal(1)),
-        "box/big*": override(input=Decimal(3)),
+        "openai/gpt-4o": price(input=Decimal("0.10"), output=Decimal("0.40")),
+        "box/*": price(input=Decimal(1)),
+        "box/big*": price(input=Decimal(3)),
     }
     half = Decimal("0.5")
 
@@ -91,7 +97,7 @@ def test_the_users_price_comes_first_and_a_multiplier_scales_listed_prices_only(
     wild = rates(row("box", local=True), "big-one", overrides=mine, now=NOW)
 
     assert own is not None
-    assert own.source == "override"
+    assert own.source == "config"
     assert (own.input, own.output, own.cached) == (100_000_000, 400_000_000, 100_000_000)
     assert listed is not None
     assert listed.input == known("anthropic", "claude-sonnet-4-5").input // 2
@@ -103,7 +109,7 @@ def test_the_smallest_call_is_rounded_up_once() -> None:
     cheap = known("openai", "text-embedding-3-small")
 
     assert cost(cheap, Usage(input=1)) == 20
-    assert cost(override(input=Decimal("0.0000001")), Usage(input=1)) == 1
+    assert cost(price(input=Decimal("0.0000001")), Usage(input=1)) == 1
 
 
 @pytest.mark.parametrize(("name", "model"), MODELS)
@@ -212,3 +218,77 @@ def test_everything_a_model_reads_counts_toward_the_bound() -> None:
     assert pictured > bare + 10_000
     assert input_bound(texts) >= 20
     assert input_expected(texts) < input_bound(texts)
+
+
+def test_a_price_by_the_request_and_by_the_second_comes_on_top() -> None:
+    mine = price(per_request=Decimal("0.005"), per_second=Decimal("0.001"), input=Decimal(1))
+
+    assert cost(mine, Usage(input=1_000), Decimal("1.5")) == 5_000_000 + 1_500_000 + 1_000_000
+    assert bound(mine, 1_000, 0) == 5_000_000 + 600 * 1_000_000 + 1_000_000
+
+
+def test_a_table_price_with_a_fee_for_each_request_counts_the_fee() -> None:
+    found = known("perplexity", "sonar")
+
+    assert (found.per_request, found.input) == (12_000_000, NANO)
+
+
+def test_a_dated_price_of_ours_stands_above_the_table_and_below_the_users() -> None:
+    model, provider = "openai/text-embedding-3-small", row("openrouter")
+    early = datetime(2025, 1, 1, tzinfo=UTC).timestamp()
+    ours = rates(provider, model, now=NOW)
+    own = rates(provider, model, overrides={"openrouter/*": price(input=Decimal(9))}, now=NOW)
+
+    assert ours is not None
+    assert own is not None
+    assert (ours.source, ours.input) == ("override 2025-11-01", 20_000_000)
+    assert own.source == "config"
+    assert rates(provider, model, now=early) is None
+
+
+def test_every_price_of_ours_says_from_when_and_where(tmp_path: Path) -> None:
+    bare = tmp_path / "prices.toml"
+    bare.write_text('[[price]]\nmodel = "a/b"\nfrom = 2026-01-01\ninput = "1"\n')
+
+    assert shipped_prices()
+    with pytest.raises(KeyError):
+        shipped_prices(bare)
+
+
+@pytest.mark.parametrize(
+    ("provider", "usage", "nano"),
+    [
+        ("openrouter", {"cost": 0.001314, "is_byok": False}, 1_314_000),
+        ("openrouter", {"cost": 1.4e-07, "cost_details": {"upstream_inference_cost": 9}}, 140),
+        (
+            "openrouter",
+            {"cost": 0.01, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.2}},
+            210_000_000,
+        ),
+        ("openrouter", {"cost": 0.01, "is_byok": True}, None),
+        ("openrouter", {"cost": 0}, 0),
+        ("openrouter", {"cost": -1}, None),
+        ("openrouter", {"cost": True}, None),
+        ("openrouter", {"cost": "0.1"}, None),
+        ("openrouter", {"cost": float("nan")}, None),
+        ("openrouter", {}, None),
+        ("openrouter", None, None),
+        ("perplexity", {"cost": {"total_cost": 0.00602}}, 6_020_000),
+        ("perplexity", {"cost": 0.1}, None),
+        ("xai", {"cost_in_usd_ticks": 37_756_000}, 3_775_600),
+        ("xai", {"cost_in_usd_ticks": 1}, 1),
+        ("openai", {"cost": 1}, None),
+    ],
+)
+def test_a_bill_is_read_where_the_provider_writes_it(
+    provider: str, usage: dict[str, object] | None, nano: int | None
+) -> None:
+    assert reported.cost_nano(shipped()[provider], usage) == nano
+
+
+def test_machine_time_is_read_where_the_provider_writes_it() -> None:
+    replicate = shipped()["replicate"]
+
+    assert reported.seconds(replicate, {"predict_time": 2.5}) == Decimal("2.5")
+    assert reported.seconds(replicate, {"predict_time": None}) is None
+    assert reported.seconds(shipped()["openai"], {"predict_time": 2.5}) is None

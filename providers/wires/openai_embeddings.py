@@ -36,6 +36,7 @@ def decode(body: Any, *, provider: str) -> Embedding:
         # Some programs report zero for texts that were certainly read: not known, then.
         usage=Usage(input=used.get("prompt_tokens") or used.get("total_tokens") or None),
         model=body.get("model") or None,
+        raw_usage=body.get("usage") or None,
     )
 
 

@@ -11,7 +11,7 @@ import click
 import tomlkit
 from tomlkit.items import AoT
 
-from .. import budgets, config, reports
+from .. import budgets, config, spending
 from ..errors import BadRequest, NotFound
 from ..home import Home
 from ..ledger import reservations
@@ -49,7 +49,7 @@ def list_budgets(*, as_json: bool) -> None:
     there = read(home, standings, {})
     rows = [row_of(each, there.get(each.budget, reservations.Standing())) for each in windows]
     if as_json:
-        click.echo(json.dumps([reports.budget_of(row, now) for row in rows], indent=2))
+        click.echo(json.dumps([spending.budget_of(row, now) for row in rows], indent=2))
         return
     for line in lines(rows, now):
         click.echo(line)
@@ -72,7 +72,7 @@ def lines(rows: list[dict[str, Any]], now: float) -> list[str]:
         return ["No budgets. Set one with: roundhouse budget set global 5 --period day"]
     said = [ROW.format("budget", "spent", "reserved", "limit", "resets in", "pace", "at limit")]
     for row in rows:
-        end, pace = row["window_end"], reports.budget_of(row, now)["pace"]
+        end, pace = row["window_end"], spending.budget_of(row, now)["pace"]
         said.append(
             ROW.format(
                 plain(row["budget"])[:30],

@@ -74,7 +74,10 @@ TEMPLATE = """\
 # Your own prices, in USD per million tokens.
 # [prices."my-vllm/qwen3"]
 # input = "0.10"
-# output = "0.40"
+# output = "0.40"                         # also cached, cache_write, per_request, per_second
+
+# [price_updates]
+# enabled = true                          # fetch the public price table hourly; else nothing is
 
 # [circuits]
 # failure_threshold = 5                   # failures in a row that open a circuit

@@ -3,27 +3,33 @@
 import anyio
 import click
 
-from ...providers.prices import rates
+from ...providers.prices import Rates, Tier, rates
 from ...providers.probe import probe
 from ..listed import Listed
 from ..money import list_price
 from .providers import network
 from .workbench import Workbench, workbench
 
+HEADING = f"{'USD per million tokens':<44}{'in':>10}{'out':>10}{'cached':>10}{'to cache':>10}  from"
+
 
 @click.command()
 @click.option("--provider", metavar="NAME", help="Only this provider's.")
 @click.option("--all", "ask", is_flag=True, help="Ask each provider for its whole list; free.")
-def command(provider: str | None, *, ask: bool) -> None:
+@click.option("--prices", "priced", is_flag=True, help="Show every rate, and where it is from.")
+def command(provider: str | None, *, ask: bool, priced: bool) -> None:
     """List the models you can use, with what is known of them. The first of a provider is the one
     that runs when only the provider is named."""
     bench = workbench()
     if provider is not None:
         bench.registry.named(provider)
     found = anyio.run(models, bench, provider, ask)
+    written = price_line if priced else line
+    if priced and found:
+        click.echo(HEADING)
     for row, names in found:
         for name in names:
-            click.echo(bench.redactor.text(line(bench, row, name)))
+            click.echo(bench.redactor.text(written(bench, row, name)))
     if not found:
         click.echo(bench.registry.what_would_enable())
 
@@ -53,14 +59,34 @@ async def models(
     return [(row, found[row.provider.name]) for row in usable]
 
 
+def price_of(bench: Workbench, row: Listed, model: str) -> Rates | None:
+    overrides = bench.prices()
+    return rates(row.provider, model, overrides=overrides, multiplier=row.cost_multiplier)
+
+
+def price_line(bench: Workbench, row: Listed, model: str) -> str:
+    """One model's rates, each tier on a line of its own."""
+    known, name = price_of(bench, row, model), f"{row.provider.name}/{model}"
+    if known is None:
+        return f"{name:<44}{'unknown':>10}"
+    lines = [f"{name:<44}{columns(known)}  {known.source}{extras(known)}"]
+    lines += [f"{f'  above {t.above} tokens read':<44}{columns(t)}" for t in known.tiers]
+    return "\n".join(lines)
+
+
+def columns(known: Rates | Tier) -> str:
+    four = (known.input, known.output, known.cached, known.cache_write)
+    return "".join(f"{nano / 1e9:>10g}" for nano in four)
+
+
+def extras(known: Rates) -> str:
+    said = [(known.per_request, "a request"), (known.per_second, "a second")]
+    return "".join(f", and ${nano / 1e9:g} {unit}" for nano, unit in said if nano)
+
+
 def line(bench: Workbench, row: Listed, model: str) -> str:
     facts = row.provider.facts(model)
-    known = rates(
-        row.provider,
-        model,
-        overrides=bench.prices(),
-        multiplier=row.cost_multiplier,
-    )
+    known = price_of(bench, row, model)
     parts = [
         f"{row.provider.name}/{model}".ljust(44),
         list_price(known),

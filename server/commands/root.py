@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "providers": ("providers", "Providers: list, add, set, remove."),
     "models": ("models", "List the models you can use."),
     "cost": ("cost", "Say what was spent."),
+    "reconcile": ("reconcile", "Correct what a call cost, once its bill is known."),
     "route": ("route", "Show where a call would go now, and why."),
     "why": ("why", "Explain a call: where it went, and why."),
     "ledger": ("ledger", "The ledger: check, repair, vacuum, export."),

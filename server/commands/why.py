@@ -32,7 +32,11 @@ def command(call_id: str, *, as_json: bool) -> None:
 
 
 def found(db: Connection, part: str) -> dict[str, Any]:
-    """Raises NotFound and BadRequest, with ids that would do."""
+    return data_of(stories.story(db, one_of(db, part)))
+
+
+def one_of(db: Connection, part: str) -> str:
+    """The whole id. Raises NotFound and BadRequest, with ids that would do."""
     matches = stories.matches(db, part)
     if not matches.found:
         latest = ", ".join(
@@ -49,4 +53,4 @@ def found(db: Connection, part: str) -> dict[str, Any]:
             f"{part[:40]!r} fits several calls",
             next_step=f"For example {plain(', '.join(matches.found))}.",
         )
-    return data_of(stories.story(db, call_id))
+    return call_id

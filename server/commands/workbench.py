@@ -3,11 +3,12 @@
 import os
 from dataclasses import dataclass
 
-from ...providers.prices import Rates, override
+from ...providers.prices import Rates
 from .. import config
 from ..config import Loaded
 from ..home import Home
 from ..keys import Keys
+from ..money import own_prices
 from ..redact import Redactor
 from ..registry import Registry
 
@@ -22,15 +23,7 @@ class Workbench:
 
     def prices(self) -> dict[str, Rates]:
         """The user's own prices, by `provider/model`."""
-        return {
-            name: override(
-                input=said.input,
-                output=said.output,
-                cached=said.cached,
-                cache_write=said.cache_write,
-            )
-            for name, said in self.loaded.settings.prices.items()
-        }
+        return own_prices(self.loaded.settings)
 
 
 def workbench() -> Workbench:

@@ -140,21 +140,35 @@ call_values = attrgetter(*columns(CallRow))
 attempt_values = attrgetter(*columns(AttemptRow))
 ADVANCED = frozenset(columns(InflightRow)) - {"call_id"}
 
-ADD_USAGE = """
-INSERT INTO usage_hour (hour, provider, model, task, client, project, calls, errors, attempts,
-    input_tokens, output_tokens, cached_tokens, cost_nano, presumed_nano, unpriced)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET
-    calls = calls + excluded.calls,
-    errors = errors + excluded.errors,
-    attempts = attempts + excluded.attempts,
-    input_tokens = input_tokens + excluded.input_tokens,
-    output_tokens = output_tokens + excluded.output_tokens,
-    cached_tokens = cached_tokens + excluded.cached_tokens,
-    cost_nano = cost_nano + excluded.cost_nano,
-    presumed_nano = presumed_nano + excluded.presumed_nano,
-    unpriced = unpriced + excluded.unpriced
-"""
+LABELS = ("provider", "model", "task", "client", "project")
+COUNTED = (
+    "calls",
+    "errors",
+    "attempts",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "cost_nano",
+    "presumed_nano",
+    "unpriced",
+    "presumed",
+    "failed_nano",
+)
+NO_FAILURES = frozenset({"ok", "misfit", "cancelled", "deadline"})  # of attempts
+
+
+def addition(table: str, *labels: str) -> str:
+    names = ("hour", *labels, *COUNTED)
+    sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTED)
+    return (
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+        f" ON CONFLICT DO UPDATE SET {sums}"
+    )
+
+
+ADD_USAGE = addition("usage_hour", *LABELS)
+ADD_MODEL = addition("model_hour", "provider", "model")
+ADD_STATUS = addition("status_hour", "status", *LABELS)
 
 
 def begin(db: Connection, row: InflightRow) -> None:
@@ -214,27 +228,35 @@ def add_usage(db: Connection, call: CallRow, attempts: Sequence[AttemptRow]) -> 
     one they went to."""
     hour = int(call.ended // 3600)
     labels = (call.task or "", call.client, call.project)
-    failed = int(call.status in FAILURES)
-    of_call = (hour, call.provider or "", call.model or "", *labels, 1, failed, 0, 0, 0, 0, 0, 0, 0)
-    totals = [of_call] + [
-        (
-            hour,
-            attempt.provider,
-            attempt.model,
-            *labels,
-            0,
-            0,
-            1,
-            attempt.input_tokens or 0,
-            attempt.output_tokens or 0,
-            attempt.cached_tokens or 0,
-            attempt.cost_nano or 0,
-            (attempt.cost_nano or 0) if attempt.cost_kind == "presumed" else 0,
-            int(attempt.cost_kind == "unknown"),
-        )
-        for attempt in attempts
+    answered = (call.provider or "", call.model or "")
+    of_call = (1, int(call.status in FAILURES), *(0,) * 9)
+    each = [counted(attempt) for attempt in attempts]
+    rows = [(hour, *answered, *labels, *of_call)] + [
+        (hour, attempt.provider, attempt.model, *labels, *counts)
+        for attempt, counts in zip(attempts, each, strict=True)
     ]
-    db.executemany(ADD_USAGE, totals)
+    db.executemany(ADD_USAGE, rows)
+    db.executemany(ADD_MODEL, [(*row[:3], *row[6:]) for row in rows])
+    whole = map(sum, zip(of_call, *each, strict=True))
+    db.execute(ADD_STATUS, (hour, call.status, *answered, *labels, *whole))
+
+
+def counted(attempt: AttemptRow) -> tuple[int, ...]:
+    """What an attempt adds to the totals, in the order of COUNTED."""
+    nano, presumed = attempt.cost_nano or 0, attempt.cost_kind == "presumed"
+    return (
+        0,
+        0,
+        1,
+        attempt.input_tokens or 0,
+        attempt.output_tokens or 0,
+        attempt.cached_tokens or 0,
+        nano,
+        nano if presumed else 0,
+        int(attempt.cost_kind == "unknown"),
+        int(presumed),
+        0 if attempt.outcome in NO_FAILURES else nano,
+    )
 
 
 def draw(db: Connection, counter: str) -> int:

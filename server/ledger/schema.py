@@ -6,7 +6,10 @@ are written once and never updated; corrections are rows of `adjustments`. Migra
 calls, attempts, decisions     what happened, one row per call, per attempt, per routing decision
 inflight                       what is happening: one row per running call, deleted as it ends
 usage_hour                     hourly totals, written in the transaction that writes the call;
-                               `hour` counts hours since the epoch, `cost_nano` has the presumed
+                               `hour` counts hours since the epoch, `cost_nano` has the presumed;
+                               `failed_nano` is what attempts cost that failed
+model_hour                     the same by model alone, for reports of long spans
+status_hour                    the same of whole calls, by how they ended
 budget_windows, budget_events  spent and reserved money per budget and window, and what happened
 reservations, reservation_windows   money held by running attempts, and the windows it counts in
 circuits, circuit_events       is a model at a provider usable, since when, why
@@ -322,6 +325,64 @@ CREATE TABLE client_calls (id INTEGER PRIMARY KEY, client TEXT NOT NULL, at REAL
 CREATE INDEX client_calls_at ON client_calls (client, at);
 
 CREATE TABLE alerts (key TEXT PRIMARY KEY, at REAL NOT NULL) STRICT, WITHOUT ROWID;
+
+ALTER TABLE usage_hour ADD COLUMN presumed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE usage_hour ADD COLUMN failed_nano INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE status_hour (
+    hour INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    task TEXT NOT NULL,
+    client TEXT NOT NULL,
+    project TEXT NOT NULL,
+    calls INTEGER NOT NULL DEFAULT 0,
+    errors INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    input_tokens INTEGER NOT NULL DEFAULT 0,
+    output_tokens INTEGER NOT NULL DEFAULT 0,
+    cached_tokens INTEGER NOT NULL DEFAULT 0,
+    cost_nano INTEGER NOT NULL DEFAULT 0,
+    presumed_nano INTEGER NOT NULL DEFAULT 0,
+    unpriced INTEGER NOT NULL DEFAULT 0,
+    presumed INTEGER NOT NULL DEFAULT 0,
+    failed_nano INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (hour, status, provider, model, task, client, project)
+) STRICT, WITHOUT ROWID;
+INSERT INTO status_hour (hour, status, provider, model, task, client, project, calls, errors,
+    attempts, input_tokens, output_tokens, cached_tokens, cost_nano, presumed_nano, unpriced,
+    presumed)
+SELECT CAST(ended / 3600 AS INTEGER), status, ifnull(provider, ''), ifnull(model, ''),
+    ifnull(task, ''), client, project, count(*), sum(status IN ('failed', 'timeout', 'lost')),
+    sum(attempts), ifnull(sum(input_tokens), 0), ifnull(sum(output_tokens), 0),
+    ifnull(sum(cached_tokens), 0), ifnull(sum(cost_nano), 0),
+    ifnull(sum(iif(cost_kind = 'presumed', cost_nano, 0)), 0),
+    sum(cost_kind = 'unknown'), sum(cost_kind = 'presumed')
+FROM calls GROUP BY 1, 2, 3, 4, 5, 6, 7;
+
+CREATE TABLE model_hour (
+    hour INTEGER NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    calls INTEGER NOT NULL DEFAULT 0,
+    errors INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    input_tokens INTEGER NOT NULL DEFAULT 0,
+    output_tokens INTEGER NOT NULL DEFAULT 0,
+    cached_tokens INTEGER NOT NULL DEFAULT 0,
+    cost_nano INTEGER NOT NULL DEFAULT 0,
+    presumed_nano INTEGER NOT NULL DEFAULT 0,
+    unpriced INTEGER NOT NULL DEFAULT 0,
+    presumed INTEGER NOT NULL DEFAULT 0,
+    failed_nano INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (hour, provider, model)
+) STRICT, WITHOUT ROWID;
+INSERT INTO model_hour (hour, provider, model, calls, errors, attempts, input_tokens,
+    output_tokens, cached_tokens, cost_nano, presumed_nano, unpriced)
+SELECT hour, provider, model, sum(calls), sum(errors), sum(attempts), sum(input_tokens),
+    sum(output_tokens), sum(cached_tokens), sum(cost_nano), sum(presumed_nano), sum(unpriced)
+FROM usage_hour GROUP BY hour, provider, model;
 """
 
 MIGRATIONS: tuple[str, ...] = (V1, V2)

@@ -1,31 +1,30 @@
 """Read queries behind reports: totals, groups, budgets, latency. Each fetches all it needs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from .driver import Connection
+from .records import COUNTED
 
-# The hourly rollup answers for whole hours and for everything but hours of the running one being
-# cut; every group is a column of it, so that no report scans the calls.
+# The hourly rollups answer for whole hours; every group is a column of theirs, so that no report
+# scans the calls. Only `status` is of the whole calls; everything else is of the attempts.
 GROUPS = {
     "provider": "provider",
     "model": "model",
     "task": "task",
     "client": "client",
     "project": "project",
-    "day": "date(hour * 3600, 'unixepoch')",
+    "status": "status",
+    "day": "day_of(hour)",
     "hour": "strftime('%Y-%m-%dT%H:00Z', hour * 3600, 'unixepoch')",
 }
-SUMS = (
-    "coalesce(sum(calls), 0) AS calls, coalesce(sum(errors), 0) AS errors, "
-    "coalesce(sum(attempts), 0) AS attempts, coalesce(sum(input_tokens), 0) AS input_tokens, "
-    "coalesce(sum(output_tokens), 0) AS output_tokens, "
-    "coalesce(sum(cached_tokens), 0) AS cached_tokens, coalesce(sum(cost_nano), 0) AS cost_nano, "
-    "coalesce(sum(presumed_nano), 0) AS presumed_nano, coalesce(sum(unpriced), 0) AS unpriced"
-)
+BY_MODEL = frozenset({"provider", "model", "day", "hour"})  # what the smallest rollup knows
+SUMS = ", ".join(f"sum({name}) AS {name}" for name in COUNTED)
 LATEST = 2_000  # attempts are enough to say how long a model takes
-SPAN = "FROM usage_hour WHERE hour >= ? AND hour < ?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +38,16 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
+    """`adjusted_nano` is what corrections made by hand (`adjustments` of them) changed in the sums;
+    `by_model` are the sums of each provider's models."""
+
     total: dict[str, Any]
     groups: list[dict[str, Any]]
     more: int
     windows: list[dict[str, Any]]
+    adjustments: int
+    adjusted_nano: int
+    by_model: list[dict[str, Any]]
 
 
 def rows(db: Connection, query: str, values: Sequence[object]) -> list[dict[str, Any]]:
@@ -51,22 +56,59 @@ def rows(db: Connection, query: str, values: Sequence[object]) -> list[dict[str,
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def totals(db: Connection, span: Span, group_by: Sequence[str], limit: int, now: float) -> Totals:
-    """Sums over a span, the groups by cost, and every budget window that is open at `now`."""
+def totals(
+    db: Connection,
+    span: Span,
+    group_by: Sequence[str],
+    limit: int,
+    now: float,
+    *,
+    timezone: str = "UTC",
+    by_model: bool = False,
+) -> Totals:
+    """Sums over a span, the groups by cost, and every budget window that is open at `now`. Days
+    begin as the time zone says."""
+    if "day" in group_by:
+        db.create_function("day_of", 1, day_of(timezone), deterministic=True)
+    groups = grouped(db, span, group_by)
+    count, delta = db.execute(
+        "SELECT count(*), ifnull(sum(delta_nano), 0) FROM adjustments"
+        " JOIN calls USING (call_id) WHERE calls.ended >= ? AND calls.ended < ?",
+        (span.first * 3600, span.last * 3600),
+    ).fetchone()
+    return Totals(
+        total={name: sum(group[name] for group in groups) for name in COUNTED},
+        groups=groups[:limit],
+        more=max(0, len(groups) - limit),
+        windows=open_windows(db, now),
+        adjustments=count,
+        adjusted_nano=delta,
+        by_model=grouped(db, span, ["provider", "model"]) if by_model else [],
+    )
+
+
+def grouped(db: Connection, span: Span, group_by: Sequence[str]) -> list[dict[str, Any]]:
     columns = ", ".join(f"{GROUPS[name]} AS {name}" for name in group_by)
     keys = ", ".join(str(n) for n in range(1, len(group_by) + 1))
-    bounds = (span.first, span.last)
-    grouped = rows(
+    table = "model_hour" if BY_MODEL.issuperset(group_by) else "usage_hour"
+    table = "status_hour" if "status" in group_by else table
+    return rows(
         db,
-        f"SELECT {columns}, {SUMS} {SPAN} GROUP BY {keys} ORDER BY cost_nano DESC, calls DESC",
-        bounds,
+        f"SELECT {columns}, {SUMS} FROM {table} WHERE hour >= ? AND hour < ?"
+        f" GROUP BY {keys} ORDER BY cost_nano DESC, calls DESC",
+        (span.first, span.last),
     )
-    return Totals(
-        total=rows(db, f"SELECT {SUMS} {SPAN}", bounds)[0],
-        groups=grouped[:limit],
-        more=max(0, len(grouped) - limit),
-        windows=open_windows(db, now),
-    )
+
+
+def day_of(timezone: str) -> Callable[[int], str]:
+    """The day an hour since the epoch begins in, by the clocks of a time zone."""
+    zone = ZoneInfo(timezone)
+
+    @cache
+    def day(hour: int) -> str:
+        return datetime.fromtimestamp(hour * 3600, zone).date().isoformat()
+
+    return day
 
 
 def open_windows(db: Connection, now: float) -> list[dict[str, Any]]:
