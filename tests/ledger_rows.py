@@ -73,12 +73,36 @@ def spend(db: Connection, n: int, *, cost: int = COST) -> None:
 def filled(home: Path, calls: int, *, version: int = len(MIGRATIONS)) -> Path:
     """A ledger of this schema version with so many calls, closed cleanly."""
     path = home / "ledger.db"
+    if version < len(MIGRATIONS):
+        return older(path, filled(home, calls).rename(home / "newer.db"), version)
     with closing(connect(path)) as db:
-        migrate(db, MIGRATIONS[:version])
+        migrate(db)
         db.execute("BEGIN IMMEDIATE")
         for n in range(calls):
             spend(db, n)
         db.execute("COMMIT")
+    path.chmod(0o600)
+    return path
+
+
+def older(path: Path, newer: Path, version: int) -> Path:
+    """The rows of a newer ledger as an older version had them."""
+    with closing(connect(path)) as db:
+        migrate(db, MIGRATIONS[:version])
+        db.execute("ATTACH ? AS newer", (str(newer),))
+        tables = db.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        ).fetchall()
+        for (table,) in tables:
+            names = ", ".join(
+                f'"{row[0]}"'
+                for row in db.execute("SELECT name FROM pragma_table_info(?)", (table,))
+            )
+            db.execute(
+                f"INSERT OR REPLACE INTO {table} ({names}) SELECT {names} FROM newer.{table}"
+            )
+        db.execute("DETACH newer")
+    newer.unlink()
     path.chmod(0o600)
     return path
 
