@@ -373,9 +373,17 @@ class Calls:
         await anyio.sleep(step.wait_s)
 
     async def attempt(self, run: Run, candidate: Candidate, left: int) -> None:
+        """One attempt, as soon as the provider has a place for it. What waits holds no money and
+        passes no circuit: both are looked at when its turn comes."""
+        queue = self.desk.queue(candidate.offer.provider)
+        queue.check()
+        run.phase = "queue"
+        async with queue.limiter:
+            await self.attempt_now(run, candidate, left)
+
+    async def attempt_now(self, run: Run, candidate: Candidate, left: int) -> None:
         """One request, with its money and its row. The reservation's id is chosen before anything
         is written, so that whatever happens it can be closed."""
-        self.desk.queue(candidate.offer.provider).check()
         trying = run.begin(candidate, self.patience(run, candidate, left))
         outcome = "crashed"
         try:
@@ -445,13 +453,12 @@ class Calls:
         """Sends the request and listens. No sign of life within the attempt's patience is the
         provider's failure, and the next candidate's chance."""
         provider = trying.candidate.offer.provider
-        async with self.desk.queue(provider).limiter:
-            run.phase, trying.sent = "wait", True
-            with anyio.move_on_after(trying.patience_s) as scope:
-                if isinstance(run.asked, EmbedCall):
-                    run.embedding = await batches.vectors(run, run.asked, trying, scope)
-                else:
-                    await self.listen(run, run.asked, trying, scope)
+        run.phase, trying.sent = "wait", True
+        with anyio.move_on_after(trying.patience_s) as scope:
+            if isinstance(run.asked, EmbedCall):
+                run.embedding = await batches.vectors(run, run.asked, trying, scope)
+            else:
+                await self.listen(run, run.asked, trying, scope)
         if scope.cancelled_caught:
             raise TimedOut(provider.name, f"no answer began within {trying.patience_s:.0f} s")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
-from seats import chain, scripted, seated, served
+from seats import budget, chain, scripted, seated, served
 from upstream import Request, Script, Send, answer, event, head, spoken, upstream
 
 from roundhouse_mcp.providers.waits import run_out
@@ -195,3 +195,20 @@ async def test_a_key_that_was_refused_holds_no_other_key(tmp_path: Path) -> None
     assert third["text"] == "Here."
     assert len(row["hold_key"]) == 8
     assert len(server.posts) == 2
+
+
+async def test_calls_that_wait_for_a_place_hold_no_money(tmp_path: Path) -> None:
+    pause, said, held = anyio.Event(), anyio.Event(), list[dict[str, Any]]()
+    async with (
+        upstream(spoken("He", "re.", pause=pause, said=said)) as server,
+        seated(tmp_path, served("one", server.url, more="concurrency = 1"), budget("9")) as seat,
+        anyio.create_task_group() as group,
+    ):
+        for _ in range(3):
+            group.start_soon(partial(seat.said, "complete", prompt="Hi"))
+        await said.wait()
+        held += seat.rows("SELECT id FROM reservations WHERE state = 'held'")
+        pause.set()
+
+    assert len(held) == 1
+    assert len(server.posts) == 3

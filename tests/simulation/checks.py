@@ -16,7 +16,6 @@ from roundhouse_mcp.server.run import Run
 from .upstreams import Heard
 from .worlds import KEY, World
 
-QUEUED_S = 0.0005  # between admission and request: longer is a queue
 SPENDING = (books.open_attempt, books.close_attempt, reap)
 OVER = (
     "SELECT budget, spent_nano, reserved_nano, limit_nano FROM budget_windows"
@@ -55,7 +54,6 @@ class Watch:
         self.run_dir: Any = None
         self.clock: Callable[[], float] = lambda: 0.0
         self.now: Callable[[], float] = lambda: 0.0
-        self.stale = 0
         self.written: Callable[[], int] = lambda: 0
         self.written_at: dict[str, int] = {}
         self.runs: dict[str, Run] = {}  # by call id
@@ -210,17 +208,11 @@ class Watch:
             self.still_admitted(made, tag)
 
     def still_admitted(self, made: Admitted, tag: str) -> None:
-        """What waited in the queue behind other calls was admitted long before it is sent, and is
-        only counted: nobody asks the circuits again."""
+        """Between admission and request nothing is waited for, so no door closes meanwhile."""
         assert self.db is not None
-        queued = self.now() - made.at > QUEUED_S
         for key in circuits.keys(*made.key):
             circuit = circuit_rows.find(self.db, key)
-            opened = circuit.epoch != made.epochs.get(key, 0) and circuit.state != "closed"
-            if (opened or circuit.is_held(self.clock())) and queued:
-                self.stale += 1
-                self.note(f"{tag} is sent to {key}, which has closed its doors meanwhile")
-            elif opened:
+            if circuit.epoch != made.epochs.get(key, 0) and circuit.state != "closed":
                 self.broken(f"{tag} was sent to {key}, which has opened since it was admitted")
 
     # Privacy, worked out from the world alone.

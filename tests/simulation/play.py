@@ -51,7 +51,6 @@ class Played:
     timeline: list[str]
     calls: int = 0
     requests: int = 0
-    stale: int = 0
     statuses: dict[str, int] = field(default_factory=dict[str, int])
 
     @property
@@ -417,7 +416,6 @@ def play(seed: int) -> Played:
         stage.timeline,
         calls=stage.made,
         requests=len(watch.heard),
-        stale=watch.stale,
         statuses=statuses,
     )
 
