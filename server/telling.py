@@ -33,6 +33,8 @@ def line(run: Run) -> str:
     if run.awaits is not None:
         return f"waiting for approval: roundhouse approve {run.awaits}"
     if trying is None:
+        if run.phase == "queue" and run.plan is not None:
+            return "waiting for a place at the provider"
         return "waiting to try again" if run.phase == "retry" else "choosing a model"
     offer = trying.candidate.offer
     name = f"{offer.provider.name}/{offer.model}"
