@@ -12,12 +12,11 @@ from typing import Any, cast
 from .ledger.stories import Row, Story
 from .moments import duration
 from .money import dollars
+from .reasons import MOST_IN_FULL, NOT_SET_UP
 from .results import iso, usd
 from .telling import plain
 
 COLUMNS = 100
-NOT_SET_UP = ("not_running", "key_missing", "disabled")
-MOST_IN_FULL = 3
 Data = Mapping[str, Any]
 SAID = ("tool", "client", "project", "task", "strategy", "privacy", "provider", "model", "status")
 TOKENS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")

@@ -21,6 +21,9 @@ Reason = Literal[
     "ledger",
 ]
 
+NOT_SET_UP: tuple[Reason, ...] = ("not_running", "key_missing", "disabled")  # true of every call
+MOST_IN_FULL = 3  # models that are not set up, of which more are gathered by reason
+
 
 class Block(NamedTuple):
     """Why a model at a provider is not admitted now. `until` is epoch seconds, None: by hand."""

@@ -16,12 +16,11 @@ from ..providers.types import ToolCall, Usage
 from .errors import Declined
 from .money import dollars
 from .outcomes import Attempted, Embedded, Failed, Late, Outcome
+from .reasons import MOST_IN_FULL, NOT_SET_UP
 
 if TYPE_CHECKING:
     from .candidates import Candidate, Excluded, Plan
 
-NOT_SET_UP = ("not_running", "key_missing", "disabled")  # reasons that hold for every call
-MOST_IN_FULL = 3
 ERROR_BYTES = 1024
 RAW_BYTES = 700
 

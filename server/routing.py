@@ -11,6 +11,7 @@ from hashlib import blake2b
 
 from ..providers.prices import Rates, bound, cost
 from ..providers.types import Usage
+from ..providers.wires.schemas import takes_schemas
 from . import limits
 from .budgets import Window
 from .candidates import Candidate, Demand, Excluded, Offer, Plan, Snapshot
@@ -224,7 +225,7 @@ def drawn(turn: int, key: tuple[str, str]) -> float:
 def held_to_schemas(kept: Sequence[Candidate]) -> tuple[list[Candidate], list[Excluded]]:
     """Where a service can hold a model to a schema, models that can only be asked in words are left
     out, unless they were named."""
-    able = {c.offer.key for c in kept if enforcing(c.offer)}
+    able = {c.offer.key for c in kept if takes_schemas(c.offer.provider, c.offer.facts)}
     if not able:
         return list(kept), []
     out = [
@@ -252,11 +253,6 @@ def not_full(
         if c.offer.provider.name in full
     ]
     return able, out
-
-
-def enforcing(offer: Offer) -> bool:
-    known = offer.facts.json
-    return "json" in offer.provider.capabilities if known is None else known
 
 
 def plan(offers: Sequence[Offer], demand: Demand, snapshot: Snapshot) -> Plan:

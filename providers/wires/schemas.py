@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from ..catalog import Provider
+from ..catalog import Model, Provider
 from ..types import Message
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -38,9 +38,14 @@ def strict(schema: object) -> bool:
 
 def enforces(provider: Provider, model: str, schema: Mapping[str, Any]) -> bool:
     """Does the service hold this model to this schema? Some take only closed objects."""
-    fact = provider.facts(model).json
-    able = "json" in provider.capabilities if fact is None else fact
-    return able and ("closed_schemas" not in provider.quirks or closed(schema))
+    return takes_schemas(provider, provider.facts(model)) and (
+        "closed_schemas" not in provider.quirks or closed(schema)
+    )
+
+
+def takes_schemas(provider: Provider, facts: Model) -> bool:
+    """Does the service hold a model of these facts to schemas at all?"""
+    return "json" in provider.capabilities if facts.json is None else facts.json
 
 
 def closed(schema: object) -> bool:
