@@ -14,7 +14,15 @@ PACKAGE = "roundhouse_mcp"
 DOORS = {  # room -> the modules of other rooms it may use
     "providers": set[str](),
     "server": {"providers"},
-    "tui": {"server.ledger", "server.config", "server.settings"},
+    "tui": {  # it reads the ledger and the configuration, and edits what the user keeps by hand
+        "server.ledger",
+        "server.config",
+        "server.settings",
+        "server.edits",
+        "server.home",
+        "server.errors",
+        "server.budgets",
+    },
 }
 EXTRA_DOORS = {"server/__main__.py": {"tui.app"}}  # inside the `watch` subcommand
 BANNED = {"providers": {"mcp", "textual", "rich"}, "server": {"textual", "rich"}, "tui": {"mcp"}}

@@ -3,16 +3,14 @@
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
-from typing import Any, cast, get_args
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, get_args
 
 import click
-import tomlkit
-from tomlkit.items import AoT
 
 from .. import budgets, config, spending
-from ..errors import BadRequest, NotFound
+from ..edits import budgets as edits
 from ..home import Home
 from ..ledger import reservations
 from ..ledger.driver import Connection
@@ -20,7 +18,6 @@ from ..moments import duration
 from ..money import dollars
 from ..settings import NANO, AtLimit, Period
 from ..telling import plain
-from .edits import Tables, edit
 from .reading import read
 
 ROW = "{:<30} {:>12} {:>12} {:>12}  {:<9} {:<6} {}"
@@ -98,38 +95,10 @@ def set_budget(
 ) -> None:
     """Set a budget of USD for SCOPE: global, or provider:, model:, task:, client: or project: and
     a name. What is not said stays as it was."""
-    sum_ = amount(limit)
+    sum_ = edits.amount(limit)
     said = {"limit_usd": sum_, "warn_at": warn_at, "at_limit": at_limit}
-    kept = {name: value for name, value in said.items() if value is not None}
-
-    def change(tables: Tables) -> None:
-        rows = rows_in(tables)
-        at = [n for n, row in enumerate(rows) if is_meant(row, scope, period)]
-        for n in at[1:][::-1]:
-            del rows[n]
-        if at:
-            rows[at[0]].update(kept)
-            return
-        empty = tomlkit.table() if isinstance(tables["budgets"], AoT) else tomlkit.inline_table()
-        made = cast("dict[str, Any]", empty)
-        made.update({"scope": scope, "period": period, **kept})
-        rows.append(made)
-
-    changed(change)
+    edits.set_budget(Home.find(os.environ), os.environ, scope, period, said)
     click.echo(f"Budget {scope}/{period} is {dollars(int(Decimal(sum_) * NANO))}.")
-
-
-def amount(limit: str) -> str:
-    """The sum as it goes into the file: a string, so that nothing rounds it."""
-    try:
-        value = Decimal(limit.removeprefix("$"))
-    except InvalidOperation:
-        value = Decimal(-1)
-    if not value.is_finite() or value < 0:
-        raise BadRequest(
-            f"{limit[:40]!r} is no sum of dollars", next_step="Write it like 5 or 2.50."
-        )
-    return str(value)
 
 
 @command.command("remove")
@@ -137,34 +106,5 @@ def amount(limit: str) -> str:
 @PERIOD
 def remove(scope: str, period: str) -> None:
     """Remove the budget of SCOPE and this period."""
-
-    def change(tables: Tables) -> None:
-        rows = rows_in(tables)
-        at = [n for n, row in enumerate(rows) if is_meant(row, scope, period)]
-        if not at:
-            raise NotFound(
-                f"there is no budget {scope}/{period} in the file",
-                next_step="`roundhouse budget list` shows those there are.",
-            )
-        for n in at[::-1]:
-            del rows[n]
-        if not rows:
-            del tables["budgets"]
-
-    changed(change)
+    edits.remove_budget(Home.find(os.environ), os.environ, scope, period)
     click.echo(f"Budget {scope}/{period} is gone.")
-
-
-def rows_in(tables: Tables) -> list[dict[str, Any]]:
-    """The budgets in the file, made where there are none."""
-    if "budgets" not in tables:
-        tables["budgets"] = tomlkit.aot()
-    return tables["budgets"]
-
-
-def is_meant(row: Mapping[str, Any], scope: str, period: str) -> bool:
-    return row.get("scope") == scope and row.get("period", "day") == period
-
-
-def changed(change: Callable[[Tables], None]) -> None:
-    edit(Home.find(os.environ), os.environ, change)

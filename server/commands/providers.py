@@ -14,6 +14,7 @@ from ...providers import catalog, plugins
 from ...providers.http import Http
 from ...providers.prices import rates
 from .. import matrix
+from ..edits.document import Tables, edit, table
 from ..environment import listed as comma_separated
 from ..environment import wants_list
 from ..errors import ConfigError
@@ -21,7 +22,6 @@ from ..home import Home
 from ..listed import Listed
 from ..registry import Registry
 from ..settings import ProviderSettings
-from .edits import Tables, edit, table
 from .workbench import Workbench, workbench
 
 

@@ -1,0 +1,1 @@
+"""Changes to what the user keeps in the home: the configuration and the keys."""
