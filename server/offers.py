@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from ..providers.prices import rates
-from ..providers.tokens import input_bound, input_expected
+from ..providers.tokens import input_bound, input_expected, pictures
 from ..providers.types import Call, EmbedCall, Message
 from . import books, budgets, limits, tasks, unledgered
 from .allowances import Allowance
@@ -77,12 +77,18 @@ def demand_for(
         ),
         input_bound=bound,
         input_expected=expected,
+        images=pictured(asked, wish),
         cap=cap,
         max_cost_nano=wish.max_cost_nano,
         strategy=strategy_for(desk, wish, profile),
         allow_unpriced=desk.settings.routing.allow_unpriced,
         dimensions=asked.dimensions if isinstance(asked, EmbedCall) else None,
     )
+
+
+def pictured(asked: Call | EmbedCall | None, wish: Wish) -> int:
+    """How many images the model is to read: at least one where only the need is known."""
+    return pictures(asked) if isinstance(asked, Call) else int("images" in wish.needs)
 
 
 def measured(
