@@ -171,6 +171,79 @@ async def test_usage_nobody_reports_is_estimated_and_flagged(tmp_path: Path) -> 
     assert said["cost_usd"] == 0.00002
 
 
+@pytest.mark.parametrize(
+    ("reserve", "kind", "cost"),
+    [("bound", "estimated", 220_000), ("expected", "estimated", 25_000)],
+)
+async def test_usage_nobody_reports_counts_in_full_where_a_budget_is_strict(
+    tmp_path: Path, reserve: str, cost: int
+) -> None:
+    async def script(request: Request, send: Send) -> None:
+        await answer(vectors(request, usage=False))(request, send)
+
+    limit = budget("10") + f'reserve = "{reserve}"\n'
+    async with (
+        upstream(script) as server,
+        seated(tmp_path, served("one", server.url, more=FINDER), limit) as seat,
+    ):
+        await seat.said("embed", texts=texts(10))
+        (attempt,) = seat.rows("SELECT cost_nano, cost_kind, usage_estimated FROM attempts")
+        (window,) = seat.rows("SELECT spent_nano FROM budget_windows")
+
+    assert attempt == {"cost_nano": cost, "cost_kind": "estimated", "usage_estimated": 1}
+    assert window["spent_nano"] == cost
+
+
+@pytest.mark.parametrize("reserve", ["bound", "expected"])
+async def test_batches_cut_midway_count_in_full_where_a_budget_is_strict(
+    tmp_path: Path, reserve: str
+) -> None:
+    first, second = anyio.Event(), anyio.Event()
+
+    async def script(request: Request, send: Send) -> None:
+        if request.json["input"][0] != "text 0":
+            second.set()
+            await anyio.sleep_forever()
+        await second.wait()
+        await embeds(request, send)
+        first.set()
+
+    limit = budget("10") + f'reserve = "{reserve}"\n'
+    async with (
+        upstream(script) as server,
+        seated(tmp_path, served("one", server.url, more=FINDER), limit) as seat,
+    ):
+        await seat.refused("embed", texts=texts(300), timeout_s=0.5)
+        (attempt,) = seat.rows("SELECT cost_nano, reserved_nano, cost_kind FROM attempts")
+        (window,) = seat.rows("SELECT spent_nano FROM budget_windows")
+
+    assert first.is_set()
+    assert attempt["cost_kind"] == "estimated"
+    assert window["spent_nano"] == attempt["cost_nano"]
+    whole = attempt["cost_nano"] == attempt["reserved_nano"]
+    assert whole == (reserve == "bound")
+
+
+async def test_a_batch_whose_fate_is_unknown_counts_though_another_failed_for_nothing(
+    tmp_path: Path,
+) -> None:
+    async def script(request: Request, send: Send) -> None:
+        if request.json["input"][0] == "text 0":
+            await answer("oops", status=500)(request, send)
+        # the others are read, and never answered
+
+    retries = "[retries]\nper_provider = 1\n"
+    async with (
+        upstream(script) as server,
+        seated(tmp_path, served("one", server.url, more=FINDER), budget("10"), retries) as seat,
+    ):
+        await seat.refused("embed", texts=texts(300))
+        (attempt,) = seat.rows("SELECT cost_nano, reserved_nano, cost_kind FROM attempts")
+
+    assert attempt["cost_kind"] == "presumed"
+    assert attempt["cost_nano"] == attempt["reserved_nano"] > 0
+
+
 async def test_dimensions_a_model_does_not_have_are_refused_before_anything_is_sent(
     tmp_path: Path,
 ) -> None:
