@@ -8,7 +8,7 @@ known. What a provider itself says of a bill is read in reported.py.
 
 import time
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import ROUND_CEILING, Decimal
@@ -258,13 +258,3 @@ def bound(
     write = max(at.output for at in reachable)
     apart = rates.per_request + rates.per_image * images + rates.per_second * seconds
     return apart - (-(input_bound * read + output_cap * write) // MILLION)
-
-
-def keep_updated(url: str | None = None) -> Callable[[], None]:
-    """Has the price table fetched now and every hour, from its public repository or `url`, by a
-    thread of its own. Only ever called where the user asked for it. What is returned ends it."""
-    from genai_prices import UpdatePrices
-
-    updates = UpdatePrices(url=url) if url else UpdatePrices()
-    updates.start()
-    return updates.stop
