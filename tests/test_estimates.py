@@ -12,7 +12,7 @@ import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from seats import Seat, budget, chain, scripted, seated, served
+from seats import Inside, budget, chain, scripted, seated, served
 from upstream import Request, Send, answer, spoken, upstream
 
 from roundhouse_mcp.providers.catalog import shipped
@@ -134,11 +134,11 @@ def test_few_calls_of_a_model_cost_more_than_was_held() -> None:
 
 
 def test_what_is_held_follows_a_model_that_begins_to_write_more() -> None:
-    known = answers(300, wrote=50)
-    longer = taught(*[{"output": 50.0, "share": 0.05}] * 300, *[{"output": 600, "share": 0.6}] * 20)
+    short: dict[Measure, float] = {"output": 50, "share": 0.05}
+    long: dict[Measure, float] = {"output": 600, "share": 0.6}
 
-    assert known.output_safe(1000) < 150
-    assert longer.output_safe(1000) == 1000
+    assert taught(*[short] * 300).output_safe(1000) == 62
+    assert taught(*[short] * 300, *[long] * 20).output_safe(1000) == 1000
 
 
 numbers = st.floats(1e-12, 1e12)
@@ -204,10 +204,11 @@ def test_where_budgets_expect_a_call_has_room_that_its_worst_case_has_not() -> N
 # Through a server and its ledger.
 
 
-async def teach(seat: Any, provider: str, **lesson: float) -> None:
+async def teach(seat: Inside, output: float, share: float) -> None:
+    """Model `m` of provider `one`."""
+    lesson: dict[Measure, float] = {"input": 1.0, "output": output, "share": share}
     for _ in range(FEWEST):
-        said = (provider, "m"), lesson, 0.0
-        await seat.desk.ledger.write(estimate_rows.learn, *said)
+        await seat.desk.ledger.write(estimate_rows.learn, ("one", "m"), lesson, 0.0)
 
 
 async def test_what_answers_used_is_learned_as_they_are_settled(tmp_path: Path) -> None:
@@ -239,7 +240,7 @@ async def test_models_that_cost_nothing_teach_nothing(tmp_path: Path) -> None:
 async def test_an_answer_that_cost_more_than_was_held_is_recorded_as_it_is(tmp_path: Path) -> None:
     config = scripted("one", "text=" + "word " * 400), budget("5") + EXPECTED
     async with seated(tmp_path, *config) as seat:
-        await teach(seat, "one", input=1.0, output=4, share=0.001)
+        await teach(seat, output=4, share=0.001)
         await seat.said("complete", prompt="Hi")
         (row,) = seat.rows(RESERVED)
         (window,) = seat.rows("SELECT spent_nano, reserved_nano FROM budget_windows")
@@ -266,7 +267,7 @@ async def test_more_calls_fit_at_once_where_a_budget_expects(tmp_path: Path) -> 
         upstream(script) as server,
         seated(tmp_path, served("one", server.url), budget("0.01") + EXPECTED) as seat,
     ):
-        await teach(seat, "one", input=1.0, output=20, share=0.005)
+        await teach(seat, output=20, share=0.005)
         with anyio.fail_after(5):
             async with anyio.create_task_group() as group:
                 for _ in range(6):
@@ -279,7 +280,7 @@ async def test_more_calls_fit_at_once_where_a_budget_expects(tmp_path: Path) -> 
 
 async def leave_midway(tmp_path: Path, reserve: str) -> dict[str, Any]:
     """The attempt of a caller who leaves when half the answer is there."""
-    pause, said = anyio.Event(), anyio.Event()
+    pause, said, attempt = anyio.Event(), anyio.Event(), dict[str, Any]()
     async with (
         upstream(spoken("word " * 100, "ce.", pause=pause, said=said)) as server,
         seated(tmp_path, served("one", server.url), budget("5") + reserve) as seat,
@@ -294,9 +295,9 @@ async def leave_midway(tmp_path: Path, reserve: str) -> dict[str, Any]:
                     break
                 await anyio.sleep(0.01)
         await seat.desk.calls.stop(run)
-        (attempt,) = seat.rows("SELECT cost_nano, cost_kind, reserved_nano FROM attempts")
+        attempt |= seat.rows("SELECT cost_nano, cost_kind, reserved_nano FROM attempts")[0]
         (window,) = seat.rows("SELECT spent_nano, reserved_nano FROM budget_windows")
-    assert (window["spent_nano"], window["reserved_nano"]) == (attempt["cost_nano"], 0)
+        assert (window["spent_nano"], window["reserved_nano"]) == (attempt["cost_nano"], 0)
     return attempt
 
 
@@ -357,13 +358,10 @@ async def test_machine_time_is_held_as_it_is_learned(tmp_path: Path) -> None:
 
 
 async def test_processes_share_what_they_learn(tmp_path: Path) -> None:
-    def seat_of(seat: Seat) -> list[dict[str, Any]]:
-        return seat.rows("SELECT samples FROM estimates WHERE measure = 'output'")
-
     config = scripted("one", "text=a b"), chain("one"), budget("5") + EXPECTED
     async with seated(tmp_path, *config) as one, seated(tmp_path, *config) as two:
         await one.said("complete", prompt="Hi")
         await two.said("complete", prompt="Hi")
-        learned = seat_of(one)
+        learned = one.rows("SELECT samples FROM estimates WHERE measure = 'output'")
 
     assert learned == [{"samples": 2}]
