@@ -34,10 +34,12 @@ class NotAdmitted(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looking:
     """What a plan needs to see: `tokens` is the size of the call; `marks` are those of the keys it
-    would use, by provider; `measuring` whether its strategy
-    looks at speeds and loads; `turns_taken` are turns this process took and has not written."""
+    would use, by provider; `priced` are the models that cost something; `measuring` whether its
+    strategy looks at speeds and loads; `turns_taken` are turns this process took and has not
+    written."""
 
     keys: tuple[Key, ...]
+    priced: tuple[Key, ...]
     windows: tuple[Window, ...]
     allowances: Mapping[str, Allowance]
     tokens: int
@@ -148,7 +150,7 @@ def snapshot(db: Connection, looking: Looking) -> Snapshot:
         turn=measures.turn(db) + looking.turns_taken,
         speeds=measures.all_speeds(db) if looking.measuring else {},
         loads=measures.loads(db) if looking.measuring else {},
-        estimates=estimate_rows.every(db),
+        estimates=estimate_rows.of_models(db, looking.priced),
     )
 
 

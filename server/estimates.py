@@ -13,7 +13,7 @@ answer under a small cap says little of what a large one would let the model wri
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -120,13 +120,3 @@ def lesson(
     if seconds is not None:
         said["seconds"] = seconds
     return said
-
-
-def gathered(
-    rows: Iterable[tuple[str, str, Measure, float, float, int]],
-) -> dict[tuple[str, str], Estimate]:
-    """Rows of the ledger (provider, model, measure, mean, variance, samples), by model."""
-    found: dict[tuple[str, str], dict[Measure, Learned]] = {}
-    for provider, model, measure, mean, variance, samples in rows:
-        found.setdefault((provider, model), {})[measure] = Learned(mean, variance, samples)
-    return {key: Estimate(measures) for key, measures in found.items()}

@@ -144,6 +144,7 @@ async def planned_for(desk: Desk, demand: Demand, offers: Sequence[Offer]) -> Pl
     windows = {window.budget: window for offer in offers for window in offer.windows}
     looking = books.Looking(
         keys=tuple(offer.key for offer in offers),
+        priced=tuple(o.key for o in offers if o.rates and not unledgered.is_free(o.rates)),
         windows=tuple(windows.values()),
         allowances=allowances(offers),
         tokens=demand.input_expected + demand.expected_output,
