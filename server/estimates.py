@@ -14,7 +14,7 @@ answer under a small cap says little of what a large one would let the model wri
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
 
@@ -23,17 +23,26 @@ Measure = Literal["input", "output", "share", "seconds"]
 FEWEST = 20  # calls that say enough
 WEIGHT = 0.05  # of the newest call, once there are many
 DEVIATIONS = 2.0  # above the mean: 39 of 40 calls of a model whose logarithms spread normally
+RARE = 1 / 40  # calls that exceed the mark, however they spread
+STEP = 0.6  # of the spread, by which the mark rises for a call above it
 LEAST_SPREAD = 0.1  # who has always answered alike may yet answer otherwise
-FARTHEST = 700.0  # what exp can bear
+FARTHEST = 50.0  # logarithms of what no call uses
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """The mean and variance of a measure's logarithms, over how many calls."""
+    """The mean and variance of a measure's logarithms, over how many calls. `high` is a mark that
+    rises by a step for a call above it and sinks by a thirty-ninth of one for a call below: where
+    it stays, one call of forty is above it, whatever becomes of the others."""
 
     mean: float
     variance: float
+    high: float
     samples: int
+
+    @property
+    def spread(self) -> float:
+        return max(math.sqrt(max(self.variance, 0.0)), LEAST_SPREAD)
 
     @property
     def usual(self) -> float:
@@ -42,22 +51,25 @@ class Learned:
     @property
     def safe(self) -> float:
         """What few calls exceed."""
-        spread = max(math.sqrt(self.variance), LEAST_SPREAD)
-        return math.exp(min(self.mean + DEVIATIONS * spread, FARTHEST))
+        return math.exp(min(max(self.mean + DEVIATIONS * self.spread, self.high), FARTHEST))
 
 
 def heard(before: Learned | None, value: float) -> Learned:
     """The measure after one more call; what is not above nothing counts as very little."""
     found = math.log(max(value, 1e-6))
     if before is None:
-        return Learned(found, 0.0, 1)
+        return Learned(found, 0.0, found, 1)
     weight = max(WEIGHT, 1 / (before.samples + 1))
     away = found - before.mean
-    return Learned(
-        before.mean + weight * away,
-        (1 - weight) * (before.variance + weight * away * away),
-        before.samples + 1,
+    after = replace(
+        before,
+        mean=before.mean + weight * away,
+        variance=(1 - weight) * (before.variance + weight * away * away),
+        samples=before.samples + 1,
     )
+    step = STEP * after.spread
+    moved = step if found > before.high else -step * RARE / (1 - RARE)
+    return replace(after, high=before.high + moved)
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,10 +171,7 @@ async def test_usage_nobody_reports_is_estimated_and_flagged(tmp_path: Path) -> 
     assert said["cost_usd"] == 0.00002
 
 
-@pytest.mark.parametrize(
-    ("reserve", "kind", "cost"),
-    [("bound", "estimated", 220_000), ("expected", "estimated", 25_000)],
-)
+@pytest.mark.parametrize(("reserve", "cost"), [("bound", 220_000), ("expected", 25_000)])
 async def test_usage_nobody_reports_counts_in_full_where_a_budget_is_strict(
     tmp_path: Path, reserve: str, cost: int
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -120,17 +121,30 @@ def test_short_answers_under_a_large_cap_say_little_of_a_small_one() -> None:
     assert answers(200, wrote=100, cap=4096).output_safe(64) == 64
 
 
-def test_few_calls_of_a_model_cost_more_than_was_held() -> None:
-    dice, known, over = random.Random(7), answers(100), 0
-    for _ in range(5000):
-        wrote = min(1000, round(100 * math.exp(dice.gauss(0, 0.3))))
-        over += wrote > known.output_safe(1000)
-        lesson = estimates.lesson(read=100, wrote=wrote, estimated=100, cap=1000, seconds=None)
-        known = Estimate(
-            {name: estimates.heard(known.measures[name], said) for name, said in lesson.items()}
-        )
+def steady(dice: random.Random) -> float:
+    return 100 * math.exp(dice.gauss(0, 0.3))
 
-    assert over / 5000 < 0.06
+
+def long_at_times(dice: random.Random) -> float:
+    return steady(dice) * (30 if dice.random() < 0.1 else 1)
+
+
+def heavy(dice: random.Random) -> float:
+    return 10 * dice.paretovariate(0.8)
+
+
+@pytest.mark.parametrize("draw", [steady, long_at_times, heavy])
+def test_few_calls_use_more_than_was_held_however_they_spread(
+    draw: Callable[[random.Random], float],
+) -> None:
+    dice, over = random.Random(7), 0
+    known = estimates.heard(None, draw(dice))
+    for n in range(5000):
+        used = draw(dice)
+        over += n >= FEWEST and used > known.safe
+        known = estimates.heard(known, used)
+
+    assert over / 5000 < 0.03
 
 
 def test_what_is_held_follows_a_model_that_begins_to_write_more() -> None:

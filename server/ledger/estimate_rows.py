@@ -16,7 +16,8 @@ def of_models(db: Connection, keys: Iterable[Key]) -> dict[Key, Estimate]:
 
 def measures_of(db: Connection, key: Key) -> dict[Measure, Learned]:
     rows = db.execute(
-        "SELECT measure, mean, variance, samples FROM estimates WHERE provider = ? AND model = ?",
+        "SELECT measure, mean, variance, high, samples FROM estimates"
+        " WHERE provider = ? AND model = ?",
         key,
     ).fetchall()
     return {row[0]: Learned(*row[1:]) for row in rows}
@@ -27,7 +28,11 @@ def learn(db: Connection, key: Key, lesson: Mapping[Measure, float], now: float)
     known = measures_of(db, key)
     after = {name: estimates.heard(known.get(name), value) for name, value in lesson.items()}
     db.executemany(
-        "INSERT OR REPLACE INTO estimates (provider, model, measure, mean, variance, samples, at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [(*key, name, each.mean, each.variance, each.samples, now) for name, each in after.items()],
+        "INSERT OR REPLACE INTO estimates"
+        " (provider, model, measure, mean, variance, high, samples, at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (*key, name, each.mean, each.variance, each.high, each.samples, now)
+            for name, each in after.items()
+        ],
     )

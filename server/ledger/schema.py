@@ -393,6 +393,7 @@ CREATE TABLE estimates (
     measure TEXT NOT NULL,
     mean REAL NOT NULL,
     variance REAL NOT NULL,
+    high REAL NOT NULL,
     samples INTEGER NOT NULL,
     at REAL NOT NULL,
     PRIMARY KEY (provider, model, measure)
