@@ -114,8 +114,8 @@ def fitted(candidate: Candidate, demand: Demand, snapshot: Snapshot) -> Candidat
         return capped(offer, demand, rates, cap, estimate)
     tightest = min(short, key=lambda w: snapshot.rooms[w.budget].free_nano)
     room, name = snapshot.rooms[tightest.budget], tightest.budget
-    may = "probably will" if offer.expects else "may"
-    detail = f"{may} cost {dollars(needed)}, budget {name} has {dollars(room.free_nano)} left"
+    may = "probably costs up to" if offer.expects else "may cost"
+    detail = f"{may} {dollars(needed)}, budget {name} has {dollars(room.free_nano)} left"
     out = excluded(offer, "over_budget", detail, room.resets_at)
     return Unfit(
         candidate,

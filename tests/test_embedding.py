@@ -30,6 +30,10 @@ async def embeds(request: Request, send: Send) -> None:
     await answer(vectors(request))(request, send)
 
 
+async def uncounted(request: Request, send: Send) -> None:
+    await answer(vectors(request, usage=False))(request, send)
+
+
 def texts(count: int) -> list[str]:
     return [f"text {n}" for n in range(count)]
 
@@ -131,10 +135,9 @@ async def test_batches_that_came_back_before_one_failed_are_paid_for(tmp_path: P
     assert said["cost_usd"] == 0.00047
 
 
-async def test_a_batch_under_way_when_the_caller_leaves_is_counted_as_an_estimate(
-    tmp_path: Path,
-) -> None:
-    first, second = anyio.Event(), anyio.Event()
+def half_answered(first: anyio.Event) -> Script:
+    """Answers the first batch once the second is under way, and never that."""
+    second = anyio.Event()
 
     async def script(request: Request, send: Send) -> None:
         if request.json["input"][0] != "text 0":
@@ -144,8 +147,15 @@ async def test_a_batch_under_way_when_the_caller_leaves_is_counted_as_an_estimat
         await embeds(request, send)
         first.set()
 
+    return script
+
+
+async def test_a_batch_under_way_when_the_caller_leaves_is_counted_as_an_estimate(
+    tmp_path: Path,
+) -> None:
+    first = anyio.Event()
     async with (
-        upstream(script) as server,
+        upstream(half_answered(first)) as server,
         seated(tmp_path, served("one", server.url, more=FINDER)) as seat,
     ):
         await seat.refused("embed", texts=texts(300), timeout_s=0.5)
@@ -158,11 +168,8 @@ async def test_a_batch_under_way_when_the_caller_leaves_is_counted_as_an_estimat
 
 
 async def test_usage_nobody_reports_is_estimated_and_flagged(tmp_path: Path) -> None:
-    async def script(request: Request, send: Send) -> None:
-        await answer(vectors(request, usage=False))(request, send)
-
     async with (
-        upstream(script) as server,
+        upstream(uncounted) as server,
         seated(tmp_path, served("one", server.url, more=FINDER)) as seat,
     ):
         said = await seat.said("embed", texts=texts(10))
@@ -175,12 +182,9 @@ async def test_usage_nobody_reports_is_estimated_and_flagged(tmp_path: Path) -> 
 async def test_usage_nobody_reports_counts_in_full_where_a_budget_is_strict(
     tmp_path: Path, reserve: str, cost: int
 ) -> None:
-    async def script(request: Request, send: Send) -> None:
-        await answer(vectors(request, usage=False))(request, send)
-
     limit = budget("10") + f'reserve = "{reserve}"\n'
     async with (
-        upstream(script) as server,
+        upstream(uncounted) as server,
         seated(tmp_path, served("one", server.url, more=FINDER), limit) as seat,
     ):
         await seat.said("embed", texts=texts(10))
@@ -195,19 +199,10 @@ async def test_usage_nobody_reports_counts_in_full_where_a_budget_is_strict(
 async def test_batches_cut_midway_count_in_full_where_a_budget_is_strict(
     tmp_path: Path, reserve: str
 ) -> None:
-    first, second = anyio.Event(), anyio.Event()
-
-    async def script(request: Request, send: Send) -> None:
-        if request.json["input"][0] != "text 0":
-            second.set()
-            await anyio.sleep_forever()
-        await second.wait()
-        await embeds(request, send)
-        first.set()
-
+    first = anyio.Event()
     limit = budget("10") + f'reserve = "{reserve}"\n'
     async with (
-        upstream(script) as server,
+        upstream(half_answered(first)) as server,
         seated(tmp_path, served("one", server.url, more=FINDER), limit) as seat,
     ):
         await seat.refused("embed", texts=texts(300), timeout_s=0.5)

@@ -215,6 +215,17 @@ def test_where_budgets_expect_a_call_has_room_that_its_worst_case_has_not() -> N
     assert (found.max_tokens, lowered.max_tokens) == (1000, 400)
 
 
+def test_a_refusal_says_what_the_call_would_probably_cost() -> None:
+    room = {"b0": Room(limit_nano=10**9, free_nano=100_000, resets_at=None)}
+    known = Snapshot(now=0.0, rooms=room, estimates={("openai", "m"): answers(200)})
+
+    found = fitted(candidate(offered("expected"), answers(200)), DEMAND, known)
+
+    assert not isinstance(found, Candidate)
+    assert found.excluded.detail == "probably costs up to $0.000939, budget b0 has $0.0001 left"
+    assert found.excluded.needed_nano == 939_000
+
+
 # Through a server and its ledger.
 
 
