@@ -230,7 +230,14 @@ def from_table(prices: Mapping[str, Any], multiplier: Decimal, source: str) -> R
     return replace(FREE, **at(0), source=source, tiers=tiers, per_request=request)
 
 
-def cost(rates: Rates, usage: Usage, seconds: Decimal = Decimal(0), *, images: int = 0) -> int:
+def cost(
+    rates: Rates,
+    usage: Usage,
+    seconds: Decimal = Decimal(0),
+    *,
+    images: int = 0,
+    requests: int = 1,
+) -> int:
     """Nano-dollars for what was used, rounded up once. The caller fills in what a provider did not
     report; what is still None here counts as none. `seconds` are of machine time."""
     read = usage.input or 0
@@ -245,16 +252,23 @@ def cost(rates: Rates, usage: Usage, seconds: Decimal = Decimal(0), *, images: i
     )
     if rates.per_second and seconds:
         total += int((rates.per_second * seconds * MILLION).to_integral_value(ROUND_CEILING))
-    return rates.per_request + rates.per_image * images - (-total // MILLION)
+    return rates.per_request * requests + rates.per_image * images - (-total // MILLION)
 
 
 def bound(
-    rates: Rates, input_bound: int, output_cap: int, *, images: int = 0, seconds: int = LONGEST_S
+    rates: Rates,
+    input_bound: int,
+    output_cap: int,
+    *,
+    images: int = 0,
+    seconds: int = LONGEST_S,
+    requests: int = 1,
 ) -> int:
-    """The most a request can cost that reads at most `input_bound` tokens, every one of them at
-    the dearest rate it may meet, writes at most `output_cap`, and is stopped at our longest."""
+    """The most a request can cost, or several that share these sizes: that reads at most
+    `input_bound` tokens, every one of them at the dearest rate it may meet, writes at most
+    `output_cap`, and is stopped at our longest."""
     reachable = [rates, *(tier for tier in rates.tiers if input_bound > tier.above)]
     read = max(max(at.input, at.cached, at.cache_write) for at in reachable)
     write = max(at.output for at in reachable)
-    apart = rates.per_request + rates.per_image * images + rates.per_second * seconds
+    apart = rates.per_request * requests + rates.per_image * images + rates.per_second * seconds
     return apart - (-(input_bound * read + output_cap * write) // MILLION)

@@ -7,6 +7,7 @@ from functools import partial
 
 from ..providers.prices import LONGEST_S, Rates, bound, cost
 from ..providers.types import Usage
+from .batches import LANES
 from .budgets import Window
 from .candidates import Candidate, Demand, Excluded, Offer, Snapshot, excluded
 from .estimates import UNKNOWN, Estimate
@@ -35,14 +36,26 @@ def cap_for(offer: Offer, demand: Demand) -> int:
 
 
 def at_most(rates: Rates, demand: Demand, cap: int) -> int:
-    return bound(rates, demand.input_bound, cap, images=demand.images)
+    return bounded(rates, demand, demand.input_bound, cap, LONGEST_S)
 
 
 def safely(rates: Rates, demand: Demand, estimate: Estimate, cap: int) -> int:
     """What few attempts cost more than, as far as anybody knows."""
     read = estimate.input_safe(demand.input_expected, demand.input_bound)
     seconds = estimate.seconds_safe(LONGEST_S)
-    return bound(rates, read, estimate.output_safe(cap), images=demand.images, seconds=seconds)
+    return bounded(rates, demand, read, estimate.output_safe(cap), seconds)
+
+
+def bounded(rates: Rates, demand: Demand, read: int, wrote: int, seconds: int) -> int:
+    """`seconds` are of one machine; as many work at once as there are lanes."""
+    return bound(
+        rates,
+        read,
+        wrote,
+        images=demand.images,
+        seconds=seconds * min(demand.requests, LANES),
+        requests=demand.requests,
+    )
 
 
 def usually(rates: Rates, demand: Demand, estimate: Estimate, cap: int) -> int:

@@ -87,14 +87,15 @@ class Snapshot:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
     """What a call requires of whoever takes it. `input_bound` is a strict upper bound in tokens;
-    `input_expected` a fair estimate; `images` are those the model is to read; `cap` is an output
-    cap the caller set, None if they did not."""
+    `input_expected` a fair estimate; `images` are those the model is to read; `requests` are those
+    the call may be cut into; `cap` is an output cap the caller set, None if they did not."""
 
     needs: frozenset[str] = frozenset()
     privacy: Privacy = "any"
     input_bound: int = 0
     input_expected: int = 0
     images: int = 0
+    requests: int = 1
     cap: int | None = None
     expected_output: int = EXPECTED_OUTPUT
     max_cost_nano: int | None = None

@@ -56,7 +56,8 @@ def of_part(run: Run, trying: Trying) -> Charge:
     if rates is None:
         return Charge(None, "unknown", "settle", usage)
     if trying.parts and not usage.estimated:
-        return Charge(cost(rates, usage), "estimated", "settle", usage)
+        nano = cost(rates, usage, requests=len(trying.parts))
+        return Charge(nano, "estimated", "settle", usage)
     if trying.candidate.offer.strict:
         if trying.parts:
             return Charge(held, "estimated", "settle", usage)
@@ -68,7 +69,8 @@ def likely_cost(run: Run, trying: Trying, rates: Rates, usage: Usage) -> int:
     """By what was seen. A guess is never more than the most the call can cost, which no tokenizer
     exceeds; what the provider itself has reported is."""
     images, most = images_of(run), trying.candidate.bound_nano
-    likely = cost(rates, usage, images=images)
+    begun = max(1, len(trying.parts) + (trying.unanswered > 0))
+    likely = cost(rates, usage, images=images, requests=begun)
     if trying.candidate.offer.expects:
         likely += likely // MARGIN
     if most is None or likely <= most:
@@ -95,7 +97,8 @@ def of_answer(run: Run, trying: Trying) -> Charge:
     if rates.per_second and seconds is None:
         return Charge(held, "estimated", "settle", usage)
     if (known and not usage.estimated) or rates.by_time_alone:
-        nano = cost(rates, usage, seconds or ZERO, images=images_of(run))
+        parts = max(1, len(trying.parts))
+        nano = cost(rates, usage, seconds or ZERO, images=images_of(run), requests=parts)
         return Charge(nano, "actual", "settle", usage)
     # Several services report nothing of embeddings; what was read is known, but for the tokenizer.
     guessed = candidate.offer.expects or (run.embedding is not None and not candidate.offer.strict)

@@ -78,6 +78,7 @@ def demand_for(
         input_bound=bound,
         input_expected=expected,
         images=pictured(asked, wish),
+        requests=len(asked.texts) if isinstance(asked, EmbedCall) else 1,
         cap=cap,
         max_cost_nano=wish.max_cost_nano,
         strategy=strategy_for(desk, wish, profile),

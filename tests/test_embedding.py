@@ -105,6 +105,19 @@ async def test_batches_are_under_way_side_by_side(tmp_path: Path) -> None:
     assert len(said["vectors"]) == 170 * LANES
 
 
+async def test_every_batch_is_a_request_that_may_have_its_price(tmp_path: Path) -> None:
+    config = served("one", "{url}", more=FINDER) + 'per_request = "0.001"\n'
+    async with (
+        upstream(embeds) as server,
+        seated(tmp_path, config.replace("{url}", server.url), budget("10")) as seat,
+    ):
+        await seat.said("embed", texts=texts(300))
+        (attempt,) = seat.rows("SELECT cost_nano, reserved_nano FROM attempts")
+
+    assert attempt["cost_nano"] == 2_000_000 + 300_000
+    assert attempt["reserved_nano"] >= attempt["cost_nano"]
+
+
 def failing_once(on: str) -> Script:
     """Fails the first request whose texts begin with `on`."""
     failed = False
