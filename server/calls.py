@@ -100,22 +100,21 @@ class Calls:
                     raise repeats.another()
                 if not isinstance(made.run.declined, NeedsApproval):
                     return made.run
-                await desk.ledger.write(repeats.let_go, name)
+                await desk.ledger.write(repeats.let_go, name, made.run.call_id)
             call_id = desk.new_id()
-            claim = name, print_, call_id, desk.server_id, desk.clock()
-            holder = await desk.ledger.write(repeats.claim, *claim)
-            if holder is None:
-                run = self.start(
-                    ask.wish,
-                    ask.call,
-                    client,
-                    ask.timeout_s,
-                    capped=ask.capped,
-                    call_id=call_id,
-                    asks=asks,
-                )
-                self.shelf.note(name, print_, run, desk.clock())
-                return run
+            async with repeats.claimed(desk, name, print_, call_id) as holder:
+                if holder is None:
+                    run = self.start(
+                        ask.wish,
+                        ask.call,
+                        client,
+                        ask.timeout_s,
+                        capped=ask.capped,
+                        call_id=call_id,
+                        asks=asks,
+                    )
+                    self.shelf.note(name, print_, run, desk.clock())
+                    return run
         if holder[1] != print_:
             raise repeats.another()
         raise repeats.refusal(holder[0], await desk.ledger.read(repeats.made_before, holder[0]))

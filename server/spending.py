@@ -99,7 +99,7 @@ def local_as(found: Totals, registry: Registry, name: str, rates: Rates) -> dict
         if row["provider"] in here and prices.runs_here(here[row["provider"]], row["model"])
     ]
     read, wrote = (sum(row[column] for row in used) for column in ("input_tokens", "output_tokens"))
-    flat = replace(rates, tiers=(), per_request=0, per_second=0)
+    flat = replace(rates, tiers=(), per_request=0, per_second=0, per_image=0)
     nano = prices.cost(flat, Usage(input=read, output=wrote))
     nano += rates.per_request * sum(row["attempts"] for row in used)
     return {

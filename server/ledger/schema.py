@@ -20,10 +20,11 @@ speeds                         how fast a model at a provider has been lately (s
 idempotency                    keys callers gave their calls, and the calls they belong to
 approvals                      questions to the user whether a call may exceed a budget, answered
 client_calls                   the calls of the last minute, of clients whose rate is limited
+estimates                      what calls of a model use in fact, as logarithms (estimates.py)
 alerts                         what was told to the user's own program, so that it is told once
 """
 
-VERSION = 2
+VERSION = 3
 MIN_READER = 1
 MIN_WRITER = 1
 
@@ -385,4 +386,18 @@ SELECT hour, provider, model, sum(calls), sum(errors), sum(attempts), sum(input_
 FROM usage_hour GROUP BY hour, provider, model;
 """
 
-MIGRATIONS: tuple[str, ...] = (V1, V2)
+V3 = """
+CREATE TABLE estimates (
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    measure TEXT NOT NULL,
+    mean REAL NOT NULL,
+    variance REAL NOT NULL,
+    high REAL NOT NULL,
+    samples INTEGER NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (provider, model, measure)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (V1, V2, V3)
