@@ -83,6 +83,8 @@ async def probe(
     http: "Http", provider: Provider, key: str | None, *, timeout_s: float = TIMEOUT_S
 ) -> Probe:
     """Never raises an UpstreamError: what went wrong is in `detail`."""
+    if provider.setup is not None:
+        return Probe(reachable=True, models=(provider.setup.alias,), detail="started when needed")
     line = Line(http, provider, key, timeout_s)
     started = time.monotonic()
     if not (provider.models_path or provider.key_path or provider.engine or provider.plugin):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ..providers.assemble import Assembler
 from ..providers.body import Limits
+from ..providers.errors import TimedOut
 from ..providers.types import Call, Completion, EmbedCall, Usage
 from ..providers.wires.schemas import enforces, instructed
 from . import mending
@@ -15,7 +16,7 @@ from .ledger.reservations import Warned
 from .money import dollars
 from .outcomes import Embedded, Outcome
 from .registry import Registry
-from .run import Run
+from .run import Run, Trying
 
 THINKING_S = 120.0
 BROKE_OFF = "the answer broke off before its end; this is what came of it"
@@ -111,6 +112,12 @@ def limits_for(offer: Offer, first_byte_s: float) -> Limits:
     if offer.facts.reasoning:
         return Limits(first_byte_s=first_byte_s, idle_s=THINKING_S)
     return Limits(first_byte_s=first_byte_s)
+
+
+def silence(trying: Trying) -> TimedOut:
+    """No sign of life within the attempt's patience."""
+    name = trying.candidate.offer.provider.name
+    return TimedOut(name, f"no answer began within {trying.patience_s:.0f} s")
 
 
 def interrupted(heard: Assembler) -> Completion:

@@ -53,7 +53,8 @@ class Charge:
 class Trying:
     """The attempt being made. `begun` and `first_chunk_s`, seconds after it, are of the monotonic
     clock: wall clocks step. `sent`: the request may have reached the provider. `unanswered`: the
-    tokens of embedding batches that are under way. `run_out_s`: the provider said that it takes no
+    tokens of embedding batches that are under way. `loading` is what its engine does before it can
+    answer. `run_out_s`: the provider said that it takes no
     more for so long."""
 
     n: int
@@ -72,6 +73,7 @@ class Trying:
     run_out_s: float | None = None
     error: UpstreamError | None = None
     patience_s: float = 0.0
+    loading: str = ""
     parts: list[Embedding] = field(default_factory=list[Embedding])
     unanswered: int = 0
 

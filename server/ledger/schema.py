@@ -21,9 +21,10 @@ idempotency                    keys callers gave their calls, and the calls they
 approvals                      questions to the user whether a call may exceed a budget, answered
 client_calls                   the calls of the last minute, of clients whose rate is limited
 alerts                         what was told to the user's own program, so that it is told once
+engines, engine_users          the local engines we start, one row each, and the servers using them
 """
 
-VERSION = 2
+VERSION = 3
 MIN_READER = 1
 MIN_WRITER = 1
 
@@ -385,4 +386,36 @@ SELECT hour, provider, model, sum(calls), sum(errors), sum(attempts), sum(input_
 FROM usage_hour GROUP BY hour, provider, model;
 """
 
-MIGRATIONS: tuple[str, ...] = (V1, V2)
+V3 = """
+CREATE TABLE engines (
+    name TEXT PRIMARY KEY,
+    id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    model TEXT NOT NULL,
+    path TEXT NOT NULL,
+    mark TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('starting', 'ready', 'stopping', 'stopped', 'failed')),
+    detail TEXT NOT NULL DEFAULT '',
+    keeper_pid INTEGER NOT NULL,
+    keeper_since TEXT NOT NULL,
+    pid INTEGER,
+    since TEXT,
+    port INTEGER,
+    token TEXT NOT NULL DEFAULT '',
+    log_path TEXT NOT NULL,
+    idle_s REAL NOT NULL,
+    started REAL NOT NULL,
+    ready REAL,
+    ended REAL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE engine_users (
+    engine TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    server TEXT NOT NULL,
+    since REAL NOT NULL,
+    PRIMARY KEY (engine, owner)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (V1, V2, V3)
