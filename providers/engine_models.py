@@ -41,7 +41,7 @@ def checked(path: Path, engine: Engine) -> Found:
     if engine.format == "gguf":
         return gguf(path)
     if not path.is_dir():
-        hint = "; engine = \"llamacpp\" loads it" if path.suffix == SUFFIX else ""
+        hint = '; engine = "llamacpp" loads it' if path.suffix == SUFFIX else ""
         raise Unusable(f"{path} is no directory with a {CONFIG}{hint}")
     if not (path / CONFIG).is_file():
         raise Unusable(f"{path} has no {CONFIG}; it is not a model {engine.title} can load")
@@ -75,7 +75,9 @@ def the_one(files: Sequence[Path], where: Path) -> Found:
     if len(whole) == 1:
         return gguf(whole[0])
     names = ", ".join(f.name for f in whole[:6])
-    raise Unusable(f"{where} holds {f'several models ({names}); name one' if whole else 'no GGUF file'}")
+    raise Unusable(
+        f"{where} holds {f'several models ({names}); name one' if whole else 'no GGUF file'}"
+    )
 
 
 def weights(directory: Path) -> int:

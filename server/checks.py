@@ -189,7 +189,11 @@ def check_provider(name: str, row: ProviderSettings, settings: Settings) -> None
     shipped = catalog.shipped_rows()
     if row.like is not None:
         check_like(name, row.like, settings, path)
-    elif row.engine is None and name not in shipped and not ((row.wire or row.embed_wire) and row.base_url):
+    elif (
+        row.engine is None
+        and name not in shipped
+        and not ((row.wire or row.embed_wire) and row.base_url)
+    ):
         check_plugin(name, row, path)
     for key in ("wire", "embed_wire"):
         check_wire(getattr(row, key), (*path, key))

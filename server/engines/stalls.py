@@ -63,6 +63,13 @@ class Stall:
         """Holds new calls off; None where there are calls."""
         return self.locked(self.calls)
 
+    def has_calls(self) -> bool:
+        fd = self.stop_calls()
+        if fd is None:
+            return True
+        os.close(fd)
+        return False
+
     def locked(self, path: Path, *, shared: bool = False) -> int | None:
         self.directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
         while True:
