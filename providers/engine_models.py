@@ -75,9 +75,8 @@ def the_one(files: Sequence[Path], where: Path) -> Found:
     if len(whole) == 1:
         return gguf(whole[0])
     names = ", ".join(f.name for f in whole[:6])
-    raise Unusable(
-        f"{where} holds {f'several models ({names}); name one' if whole else 'no GGUF file'}"
-    )
+    there = f"several models ({names}); name one" if whole else "no GGUF file"
+    raise Unusable(f"{where} holds {there}")
 
 
 def weights(directory: Path) -> int:

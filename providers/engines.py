@@ -1,7 +1,7 @@
 """Engines we start ourselves: what each kind needs, and the command that starts one.
 
-engines.toml has a row per kind, the user's configuration a `Setup` per engine. Starting, sharing and
-stopping them is the server's part.
+engines.toml has a row per kind, the user's configuration a `Setup` per engine. Starting, sharing
+and stopping them is the server's part.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ Kind = Literal["llamacpp", "mlx", "transformers", "command"]
 Format = Literal["gguf", "hub", "any"]
 
 ROWS = Path(__file__).with_name("engines.toml")
-ROOMS = __package__.rpartition(".")[0]
+ROOMS = __name__.rpartition(".")[0].rpartition(".")[0]
 TOKEN_ENV = "ROUNDHOUSE_ENGINE_TOKEN"
 SUFFIX = ".gguf"
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
@@ -82,7 +82,9 @@ def kinds(path: Path = ROWS) -> Mapping[str, Engine]:
 
 
 def kind(row: Mapping[str, Any]) -> Engine:
-    given = {name: tuple(said) if isinstance(said, list) else said for name, said in row.items()}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    given: dict[str, Any] = dict(row)
+    for key in ("command", "context", "embeddings"):
+        given[key] = tuple(given.get(key, ()))
     return Engine(**given)
 
 

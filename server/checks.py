@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..providers import catalog, plugins
+from .engine_checks import engine_problems
 from .files import too_wide
 from .lines import Path
 from .settings import (
@@ -183,17 +184,15 @@ def check_budget(n: int, budget: BudgetSettings, names: Names) -> None:
 
 def check_provider(name: str, row: ProviderSettings, settings: Settings) -> None:
     path = ("providers", name)
-    check_engine(row, path)
+    for key, problem in engine_problems(row):
+        raise Wrong((*path, key), problem)
     if not name or set(name) & set("/: \t\n*?[]"):
         raise Wrong(path, f"a provider's name has no slash, colon, space or wildcard: {name!r}")
     shipped = catalog.shipped_rows()
+    explained = row.engine or name in shipped or ((row.wire or row.embed_wire) and row.base_url)
     if row.like is not None:
         check_like(name, row.like, settings, path)
-    elif (
-        row.engine is None
-        and name not in shipped
-        and not ((row.wire or row.embed_wire) and row.base_url)
-    ):
+    elif not explained:
         check_plugin(name, row, path)
     for key in ("wire", "embed_wire"):
         check_wire(getattr(row, key), (*path, key))
@@ -205,37 +204,6 @@ def check_provider(name: str, row: ProviderSettings, settings: Settings) -> None
             )
     if row.base_url is not None:
         check_url(row.base_url, is_local(name, row), settings, (*path, "base_url"))
-
-
-ENGINE_KEYS = ("model", "context", "command", "arguments", "embeddings", "idle_s",
-    "start_timeout_s", "allow_download")  # fmt: skip
-NOT_OF_ENGINES = ("like", "wire", "embed_wire", "base_url", "api_key", "key_env", "auth")
-
-
-def check_engine(row: ProviderSettings, path: Path) -> None:
-    """Raises Wrong for an engine without what it needs, and for its keys without an engine."""
-    given = row.model_fields_set
-    if row.engine is None:
-        stray = next((key for key in ENGINE_KEYS if key in given), None)
-        if stray is not None:
-            meant = "; did you mean models?" if stray == "model" else ""
-            raise Wrong(
-                (*path, stray), f"it is for engines that are started here, with engine{meant}"
-            )
-        return
-    clash = next((key for key in NOT_OF_ENGINES if key in given), None)
-    if clash is not None:
-        raise Wrong((*path, clash), "an engine that is started here has no such key; remove it")
-    if row.engine == "command" and not row.command:
-        raise Wrong((*path, "command"), "it is missing: the words that start the program")
-    if row.engine != "command" and not row.model:
-        raise Wrong((*path, "model"), "it is missing: a path, or a Hugging Face id")
-    if row.engine == "command" and not any("{port}" in word for word in row.command):
-        raise Wrong((*path, "command"), "it must say where {port} goes")
-    if row.engine != "command" and row.command:
-        raise Wrong((*path, "command"), 'it is for engine = "command"')
-    if len(row.models) > 1:
-        raise Wrong((*path, "models"), "an engine has one model; write a section for each")
 
 
 def check_plugin(name: str, row: ProviderSettings, path: Path) -> None:

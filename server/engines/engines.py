@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 LOOK_S = 0.05
 SETTLE_S = 30.0  # for what the keeper does beside waiting for health
 STOP_S = 15.0
-ROOM = __package__
+ROOM = __name__.rpartition(".")[0]
 
 Tell = Callable[[str], None]
 
@@ -175,7 +175,7 @@ class Engines:
             if old is not None and old.pid is not None:
                 processes.kill_group(old.pid, old.since)  # its keeper was killed, and it was not
             order_id = uuid.uuid4().hex
-            order = {
+            order: dict[str, object] = {
                 "id": order_id,
                 "setup": asdict(setup),
                 "home": str(home.path),

@@ -61,8 +61,9 @@ class Order:
     def read(cls, text: str) -> "Order":
         given: dict[str, Any] = json.loads(text)
         said: dict[str, Any] = given.pop("setup")
-        lists = {name: tuple(said[name]) for name in ("command", "arguments")}
-        return cls(setup=Setup(**{**said, **lists}), **given)
+        for name in ("command", "arguments"):
+            said[name] = tuple(said[name])
+        return cls(setup=Setup(**said), **given)
 
 
 class Keeper:

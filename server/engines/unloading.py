@@ -66,16 +66,21 @@ async def unload(desk: "Desk", name: str, *, force: bool = False) -> Ended:
 async def end(stall: Stall, row: EngineRow) -> None:
     """Asks its keeper; one that does not listen is ended with all it started."""
     stall.ask_to_stop(row.id)
-    with anyio.move_on_after(END_S):
-        while stall.is_kept():
-            await anyio.sleep(LOOK_S)
+    if await is_gone(stall):
         return
     if row.pid is not None:
         processes.kill_group(row.pid, row.since)
     processes.kill_group(row.keeper_pid, row.keeper_since)
-    with anyio.move_on_after(END_S):
-        while stall.is_kept():
-            await anyio.sleep(LOOK_S)
+    await is_gone(stall)
+
+
+async def is_gone(stall: Stall) -> bool:
+    """Looks for a while."""
+    for _ in range(round(END_S / LOOK_S)):
+        if not stall.is_kept():
+            return True
+        await anyio.sleep(LOOK_S)
+    return False
 
 
 def left(row: EngineRow) -> int:
