@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_S = 0.05
 SETTLE_S = 30.0  # for what the keeper does beside waiting for health
+LINGER_S = 15.0  # after the last server that used it: editors restart
 STOP_S = 15.0
 ROOM = __name__.rpartition(".")[0]
 
@@ -166,7 +167,7 @@ class Engines:
             engines.check_installed(setup)
             found = engine_models.find(setup, home.path, environ)
         except Unusable as unusable:
-            raise NotStarted(setup.name, f"cannot be started: {unusable}") from None
+            raise NotStarted(setup.name, str(unusable)) from None
         stall = self.stall(setup.name)
         lock = stall.take()
         if lock is None:
@@ -180,6 +181,7 @@ class Engines:
                 "setup": asdict(setup),
                 "home": str(home.path),
                 "path": found.path,
+                "linger_s": min(LINGER_S, setup.idle_s),
             }
             await anyio.to_thread.run_sync(partial(start_keeper, lock, order, dict(environ)))
         finally:
@@ -217,7 +219,7 @@ def has_failed(row: EngineRow | None, setup: Setup, asked_at: float) -> bool:
 
 
 def not_started(setup: Setup, why: str, log: str) -> NotStarted:
-    return NotStarted(setup.name, f"did not start: {why}; its log is {log}")
+    return NotStarted(setup.name, f"{why}; its log is {log}")
 
 
 def failed(setup: Setup, row: EngineRow | None, launched: str, log: str) -> NotStarted:

@@ -26,7 +26,7 @@ from .. import processes
 from ..errors import LedgerUnavailable
 from ..ledger import engine_rows, owners
 from ..ledger.engine_rows import EngineRow, State
-from ..ledger.store import Ledger
+from ..ledger.seldom import Seldom
 from ..redact import Redactor
 from . import health
 from .leash import leashed
@@ -35,7 +35,6 @@ from .stalls import Stall
 
 TICK_S = 0.1
 LOOK_S = 1.0  # at the users
-LINGER_S = 15.0  # after the last of them
 END_S = 5.0
 TRIES = 3
 ENDED_WELL = ("idle", "asked", "unused", "homeless")
@@ -55,7 +54,7 @@ class Order:
     setup: Setup
     home: str
     path: str
-    linger_s: float = LINGER_S
+    linger_s: float
 
     @classmethod
     def read(cls, text: str) -> "Order":
@@ -75,7 +74,7 @@ class Keeper:
         self.stall = Stall.of(home, order.setup.name)
         self.token = secrets.token_urlsafe(24) if order.setup.engine.token else ""
         self.log = Log(home / "logs" / f"engine-{order.setup.name}.log", Redactor([self.token]))
-        self.ledger = Ledger(home, reap_every_s=3600.0)
+        self.ledger = Seldom(home)
         self.child: subprocess.Popen[bytes] | None = None
         self.told = False
         self.row = EngineRow(
@@ -113,7 +112,7 @@ class Keeper:
 
     def note(self, state: State, **changes: Any) -> None:
         self.row = replace(self.row, state=state, **changes)
-        self.ledger.write_blocking(engine_rows.put, self.row)
+        self.ledger.write(engine_rows.put, self.row)
 
     def start(self) -> str:
         """Why it did not start; "" once it is healthy. A port that another program took in the
@@ -128,6 +127,7 @@ class Keeper:
             why, again = self.await_health(port, give_up)
             if not again:
                 return why
+            self.quit_child()
         return f"its port was taken {TRIES} times"
 
     def words(self, port: int) -> list[str]:
@@ -209,7 +209,7 @@ class Keeper:
     def has_users(self) -> bool:
         alive: Callable[[str], bool] = partial(owners.alive, self.ledger.run_dir)
         with suppress(LedgerUnavailable):
-            return bool(self.ledger.read_blocking(engine_rows.users, self.row.name, alive=alive))
+            return bool(self.ledger.read(engine_rows.users, self.row.name, alive=alive))
         return True
 
     def death(self) -> str:
@@ -230,7 +230,6 @@ class Keeper:
         self.stall.stop.unlink(missing_ok=True)
         with suppress(LedgerUnavailable):
             self.note("stopped" if well else "failed", ended=time.time(), token="")
-        self.ledger.close()
         os.close(self.lock)
 
     def quit_child(self) -> None:

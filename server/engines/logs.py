@@ -14,7 +14,7 @@ LINE_BYTES = 2000
 KEPT_LINES = 200
 SAID = 300
 TROUBLE = re.compile(
-    r"error|failed|failure|couldn't|cannot|can't|unable|not found|no such|refused|denied|invalid|"
+    r"error|fatal|failed|failure|couldn't|cannot|can't|unable|not found|no such|refused|denied|invalid|"
     r"exception|out of memory|already in use",
     re.IGNORECASE,
 )
@@ -54,10 +54,11 @@ class Log:
             self.note(text)
 
     def complaint(self) -> str:
-        """The line that says what went wrong, as far as one can be told; "" where none can."""
+        """The line that says what went wrong, as far as one can be told: what was raised, else the
+        first that sounds like trouble, else the last. "" where there is none."""
         lines = [clean(line) for line in self.lines]
         raised = [line for line in lines if RAISED.match(line)]
-        found = raised[-1:] or [line for line in lines if TROUBLE.search(line)]
+        found = raised[-1:] or [line for line in lines if TROUBLE.search(line)] or lines[-1:]
         return self.redactor.text(found[0])[:SAID].rstrip(".") if found else ""
 
 
