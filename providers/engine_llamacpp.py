@@ -15,6 +15,14 @@ from typing import Any
 from .engines import TOKEN_ENV
 
 FAILED = 3
+CONTEXT = 16_384  # of a model nobody said more of: its own may need more memory than there is
+PROMPTS_MIB = 256  # of old prompts kept; it would take gigabytes
+
+
+def threads() -> int:
+    """Half the cores: its threads wait for each other, so where others work as well one for every
+    core is twenty times slower. On macOS it knows the cores that are meant for this."""
+    return -1 if sys.platform == "darwin" else max(1, (os.cpu_count() or 2) // 2)
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
@@ -23,9 +31,9 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--alias", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--slots", type=int, default=2)
-    parser.add_argument("--context", type=int, default=0, help="tokens per call; 0: the model's")
+    parser.add_argument("--context", type=int, default=0, help="tokens a call may have")
     parser.add_argument("--embeddings", action="store_true")
-    parser.add_argument("--threads", type=int, default=-1)
+    parser.add_argument("--threads", type=int, default=threads())
     parser.add_argument("--gpu-layers", type=int, default=-1)
     return parser.parse_args(words)
 
@@ -38,8 +46,9 @@ def parameters(llama: Any, said: argparse.Namespace, token: str) -> Any:
     made.port = said.port
     made.api_keys = [token] if token else []
     made.n_parallel = said.slots
-    made.n_ctx = said.context * said.slots
-    made.kv_unified = not said.context  # the model's own context is shared by the slots
+    made.n_ctx = said.context * said.slots or CONTEXT
+    made.kv_unified = not said.context  # what nobody asked for is shared by the slots
+    made.cache_ram_mib = PROMPTS_MIB
     made.cpuparams.n_threads = said.threads
     made.n_gpu_layers = said.gpu_layers
     made.use_jinja = True

@@ -3,11 +3,12 @@
 Nothing here downloads. The cache is looked into before anything else is done with an id.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .engines import SUFFIX, Engine, Setup, Unusable, is_path
+from .engines import ROOTED, SUFFIX, Engine, Setup, Unusable
 
 MAGIC = b"GGUF"
 FIRST_OF_SEVERAL = "-00001-of-"
@@ -28,12 +29,20 @@ def find(setup: Setup, home: Path, environ: Mapping[str, str]) -> Found:
     engine, model = setup.engine, setup.model
     if engine.format == "any":
         return Found(model, 0)
-    path = home / Path(model).expanduser()
+    path = home / os.path.expanduser(model)
     if path.exists():
         return checked(path, engine)
-    if is_path(model) or model.count("/") not in (1, 2):
+    if not is_id(model):
         raise Unusable(f"there is no model at {path}; correct providers.{setup.name}.model")
     return cached(setup, cache(environ))
+
+
+def is_id(model: str) -> bool:
+    """Could it be `org/name`, or `org/name/FILE`?"""
+    parts = model.split("/")
+    if model.startswith(ROOTED) or "\\" in model or not all(parts):
+        return False
+    return len(parts) == 3 or (len(parts) == 2 and not model.endswith(SUFFIX))
 
 
 def checked(path: Path, engine: Engine) -> Found:

@@ -21,6 +21,7 @@ ROWS = Path(__file__).with_name("engines.toml")
 ROOMS = __name__.rpartition(".")[0].rpartition(".")[0]
 TOKEN_ENV = "ROUNDHOUSE_ENGINE_TOKEN"
 SUFFIX = ".gguf"
+ROOTED = ("/", "~", ".")  # how a path begins that can be no id
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
 
@@ -91,15 +92,9 @@ def kind(row: Mapping[str, Any]) -> Engine:
 def alias_of(kind: str, model: str) -> str:
     """What callers name a model by when the user gave it no name: the name of its file or
     directory, or its Hugging Face id."""
-    path = Path(model)
-    if kinds()[kind].format == "hub" and not is_path(model):
+    if kinds()[kind].format == "hub" and not model.startswith(ROOTED):
         return model
-    return path.name.removesuffix(SUFFIX) or model
-
-
-def is_path(model: str) -> bool:
-    """Does it say of itself that it is a file or directory?"""
-    return model.startswith(("/", "~", ".")) or model.endswith(SUFFIX) or "\\" in model
+    return Path(model).name.removesuffix(SUFFIX) or model
 
 
 def check_installed(setup: Setup) -> None:
