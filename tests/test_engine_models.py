@@ -16,8 +16,8 @@ from roundhouse_mcp.server.home import Home
 REVISION = "0" * 40
 
 
-def setup(model: str, **more: Any) -> Setup:
-    return Setup(**{"name": "own", "kind": "llamacpp", "model": model, "alias": "m", **more})
+def setup(model: str, kind: engines.Kind = "llamacpp", **more: Any) -> Setup:
+    return Setup(name="own", kind=kind, model=model, alias="m", **more)
 
 
 def gguf(path: Path, start: bytes = b"GGUF") -> Path:
@@ -71,14 +71,14 @@ def test_an_id_is_found_in_the_cache_of_hugging_face(tmp_path: Path, written: st
 def test_a_directory_of_the_hub_is_found_by_its_id(tmp_path: Path) -> None:
     environ = downloaded(tmp_path, "org/name", "config.json", "a.safetensors")
 
-    found = find(setup("org/name", kind="mlx"), tmp_path, environ)
+    found = find(setup("org/name", "mlx"), tmp_path, environ)
 
     assert (Path(found.path).name, found.size) == (REVISION, 64)
 
 
 @pytest.mark.parametrize("kind", ["llamacpp", "mlx", "transformers"])
-def test_an_id_that_is_not_here_is_not_downloaded(tmp_path: Path, kind: str) -> None:
-    said = refusal(setup("org/name", kind=kind), tmp_path, {"HF_HOME": str(tmp_path)})
+def test_an_id_that_is_not_here_is_not_downloaded(tmp_path: Path, kind: engines.Kind) -> None:
+    said = refusal(setup("org/name", kind), tmp_path, {"HF_HOME": str(tmp_path)})
 
     assert said.startswith(
         f"org/name is neither a file nor in the Hugging Face cache ({tmp_path}/hub), and nothing "
@@ -88,7 +88,7 @@ def test_an_id_that_is_not_here_is_not_downloaded(tmp_path: Path, kind: str) -> 
 
 
 def test_the_user_may_allow_a_download(tmp_path: Path) -> None:
-    allowed = setup("org/name", kind="mlx", allow_download=True)
+    allowed = setup("org/name", "mlx", allow_download=True)
 
     found = find(allowed, tmp_path, {"HF_HOME": str(tmp_path)})
     environ = engines.environment(allowed, {"HF_TOKEN": "hf_x", "OPENAI_API_KEY": "sk"}, "t")
@@ -127,7 +127,7 @@ def test_what_is_no_model_is_refused_before_anything_is_started(
 def test_a_file_for_another_engine_says_which(tmp_path: Path) -> None:
     path = gguf(tmp_path / "a.gguf")
 
-    said = refusal(setup(str(path), kind="mlx"), tmp_path, {})
+    said = refusal(setup(str(path), "mlx"), tmp_path, {})
 
     assert said == f'{path} is no directory with a config.json; engine = "llamacpp" loads it'
 
