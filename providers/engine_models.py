@@ -3,10 +3,13 @@
 Nothing here downloads. The cache is looked into before anything else is done with an id.
 """
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 from .engines import ROOTED, SUFFIX, Engine, Setup, Unusable
 
@@ -68,6 +71,26 @@ def gguf(path: Path) -> Found:
     if start != MAGIC:
         raise Unusable(f"{path} is no GGUF file; a download may have gone wrong")
     return Found(str(path), parts_size(path))
+
+
+@lru_cache
+def context_of(path: str) -> int | None:
+    """The tokens a model of the hub can read, as its own configuration says: the programs that
+    load it do not keep to it."""
+    try:
+        said: object = json.loads((Path(path) / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return reads(said) or reads(table(said).get("text_config"))
+
+
+def reads(said: object) -> int | None:
+    found = table(said).get("max_position_embeddings")
+    return found if isinstance(found, int) and found > 0 else None
+
+
+def table(said: object) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", said) if isinstance(said, dict) else {}
 
 
 def parts_size(path: Path) -> int:

@@ -46,7 +46,7 @@ def finished(run: Run) -> Outcome:
     warnings = (
         *run.warnings,
         *unsent(run),
-        *filter(None, (complaint, impostor(run, completion))),
+        *filter(None, (complaint, uncalled(run, completion), impostor(run, completion))),
     )
     return replace(
         outcome(run, completion),
@@ -73,6 +73,21 @@ def unsent(run: Run) -> Iterator[str]:
     forced = call.tool_choice not in (None, "auto", "none")
     if forced and "no_forced_tools" in provider.quirks:
         yield f"{name} cannot be made to call a tool; it was only offered"
+
+
+def uncalled(run: Run, completion: Completion) -> str | None:
+    """Local servers take a tool choice and do not keep to it."""
+    call, taken = run.asked, run.answered_by
+    if isinstance(call, EmbedCall) or taken is None or call.tool_choice in (None, "auto", "none"):
+        return None
+    if "no_forced_tools" in taken.offer.provider.quirks:
+        return None  # which has been said
+    called = [made.name for made in completion.tool_calls]
+    if called if call.tool_choice == "required" else call.tool_choice in called:
+        return None
+    name = f"{taken.offer.provider.name}/{taken.offer.model}"
+    wanted = "a tool" if call.tool_choice == "required" else f"the tool {call.tool_choice}"
+    return f"{name} had to call {wanted} and did not"
 
 
 def impostor(run: Run, completion: Completion) -> str | None:

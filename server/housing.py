@@ -8,10 +8,13 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..providers.errors import TooLong
+from ..providers.tokens import input_expected
 from .run import Run, Trying
 
 if TYPE_CHECKING:
     from ..providers.catalog import Provider
+    from .candidates import Offer
     from .engines.engines import Place
 
 
@@ -29,9 +32,20 @@ async def housed(run: Run, trying: Trying) -> AsyncGenerator[None]:
 
     async with run.desk.engines.used(setup, tell) as place:
         trying.loading = ""
+        check_length(run, offer, place.context)
         provider = located(offer.provider, place, offer.model)
         trying.candidate = replace(trying.candidate, offer=replace(offer, provider=provider))
         yield
+
+
+def check_length(run: Run, offer: "Offer", context: int | None) -> None:
+    """Raises TooLong for what the program would read in part, or beyond what its model knows."""
+    tokens = input_expected(run.asked)
+    if context is not None and tokens > context:
+        raise TooLong(
+            offer.provider.name,
+            f"the prompt has about {tokens} tokens, and {offer.model} reads {context}",
+        )
 
 
 def located(row: "Provider", place: "Place", model: str) -> "Provider":

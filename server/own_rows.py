@@ -17,6 +17,7 @@ EMBED_WIRES = {
     "openai_responses": "openai_embeddings",
 }
 ENGINE_URL = "http://127.0.0.1/v1"  # until it runs and its port is known
+EMBEDDING = {"embeddings", "offline"}  # what an engine started for that can do
 ASSUMED = ("chat", "streaming", "tools", "json", "embeddings")  # of a row that does not say
 
 
@@ -123,6 +124,9 @@ def started(name: str, said: ProviderSettings) -> Provider:
         key_env=(),
         key_required=False,
         local=True,
+        capabilities=row.capabilities & EMBEDDING
+        if said.embeddings
+        else row.capabilities - {"embeddings"},
         models_path=None,
         quirks=row.quirks - {"listed_models_only"},
         start_hint="",

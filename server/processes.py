@@ -62,7 +62,7 @@ def linux_table() -> tuple[Mapping[int, int], Mapping[int, int]]:
     resident: dict[int, int] = {}
     page = os.sysconf("SC_PAGE_SIZE")
     for entry in PROC.iterdir():
-        if not entry.name.isdigit() or not (found := stat(int(entry.name))):
+        if not entry.name.isdigit() or not (found := stat(int(entry.name))) or found[0] == "Z":
             continue
         with suppress(OSError, IndexError, ValueError):
             pages = int((entry / "statm").read_text().split()[1])

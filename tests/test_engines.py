@@ -60,21 +60,33 @@ async def until(home: Path, state: str, name: str = "own") -> dict[str, Any]:
     return row
 
 
-async def test_an_engine_is_started_by_its_first_call_and_kept_for_the_next(tmp_path: Path) -> None:
+async def test_an_engine_is_started_by_its_first_call_kept_for_the_next_and_unloaded(
+    tmp_path: Path,
+) -> None:
     async with at(tmp_path, engine()) as seat:
         first = await seat.said("complete", prompt="Hi", model="own")
         (row,) = seat.rows("SELECT * FROM engines")
         second = await seat.said("complete", prompt="Hi", model="own/m")
-        (after,) = seat.rows("SELECT * FROM engines")
         (running,) = await loaded(seat.desk)
+        call = Stall.of(tmp_path, "own").join_calls()  # as another server's
+        refused = await seat.refused("unload_model", model="own")
+        still = alive(row)
+        forced = await seat.said("unload_model", model="own", force=True)
+        idle = await seat.said("unload_model", model="own")
 
+    assert call is not None
+    os.close(call)
     assert first["text"] == second["text"] == "Steam is up."
     assert (first["provider"], first["model"], first["cost_usd"]) == ("own", "m", 0)
-    assert (row["state"], row["pid"]) == ("ready", after["pid"])
     assert (running.provider, running.model, running.pid) == ("own", "m", row["pid"])
     assert running.memory is not None
     assert running.memory > 1_000_000
     assert running.users == (seat.desk.server_id,)
+    assert "is in use by calls that run now" in refused
+    assert (still, alive(row)) == (True, False)
+    assert (forced["unloaded"], idle["unloaded"]) == (True, False)
+    assert f"(process {row['pid']}) ended, freeing" in forced["detail"]
+    assert idle["detail"] == "own is not loaded; its engine does not run"
 
 
 async def test_all_who_ask_at_once_share_one_engine(tmp_path: Path) -> None:
@@ -93,18 +105,6 @@ async def test_all_who_ask_at_once_share_one_engine(tmp_path: Path) -> None:
 
     assert ports == [ports[0]] * 4
     assert log.count("roundhouse: starting") == 1
-
-
-async def test_an_engine_nobody_uses_ends_and_the_next_call_starts_another(tmp_path: Path) -> None:
-    async with at(tmp_path, engine(more="idle_s = 0.2")) as seat:
-        await seat.said("complete", prompt="Hi", model="own")
-        first = await until(tmp_path, "stopped")
-        again = await seat.said("complete", prompt="Hi", model="own")
-
-    assert not alive(first)
-    assert first["detail"] == "nobody used it for its idle time"
-    assert first["token"] == ""
-    assert again["text"] == "Steam is up."
 
 
 async def test_an_engine_that_crashes_in_an_answer_fails_that_attempt_alone(tmp_path: Path) -> None:
@@ -138,47 +138,35 @@ async def test_an_engine_whose_keeper_is_killed_goes_with_it(tmp_path: Path) -> 
 
 
 async def test_at_the_deadline_loading_goes_on_and_the_answer_can_be_read(tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        heard.append(message or "")
+
     async with at(tmp_path, engine("slow")) as seat:
-        late = await seat.said("complete", prompt="Hi", model="own", timeout_s=0.3)
+        asked = {"prompt": "Hi", "model": "own", "timeout_s": 0.8}
+        result = await seat.client.call_tool("complete", asked, progress_callback=note)
+        late = result.structured_content
+        assert late is not None
         (tmp_path / "GO").touch()
         whole = await seat.said("complete", call_id=late["call_id"])
 
     assert (late["text"], late["finish_reason"]) == ("", "timeout")
+    assert "its program loads m (0 s)" in heard
     assert (whole["text"], whole["finish_reason"]) == ("Steam is up.", "stop")
 
 
-async def test_unloading_spares_calls_in_flight_unless_forced(tmp_path: Path) -> None:
+async def test_a_changed_setup_replaces_the_engine_and_an_idle_one_ends(tmp_path: Path) -> None:
     async with at(tmp_path, engine()) as seat:
         await seat.said("complete", prompt="Hi", model="own")
-        (row,) = seat.rows("SELECT * FROM engines")
-        call = Stall.of(tmp_path, "own").join_calls()  # as another server's
-        refused = await seat.refused("unload_model", model="own")
-        still = alive(row)
-        forced = await seat.said("unload_model", model="own", force=True)
-        idle = await seat.said("unload_model", model="own")
-
-    assert call is not None
-    os.close(call)
-    assert "is in use by calls that run now" in refused
-    assert (still, alive(row)) == (True, False)
-    assert forced["unloaded"]
-    assert f"(process {row['pid']}) ended, freeing" in forced["detail"]
-    assert (idle["unloaded"], idle["detail"]) == (
-        False,
-        "own is not loaded; its engine does not run",
-    )
-
-
-async def test_a_changed_setup_replaces_the_engine(tmp_path: Path) -> None:
-    async with at(tmp_path, engine()) as seat:
+        (first,) = seat.rows("SELECT * FROM engines")
+        write_config(tmp_path, engine(more="idle_s = 0.2"))
         await seat.said("complete", prompt="Hi", model="own")
-        (row,) = seat.rows("SELECT * FROM engines")
-        write_config(tmp_path, engine("other"))
-        await seat.said("complete", prompt="Hi", model="own")
-        (after,) = seat.rows("SELECT * FROM engines")
+        second = await until(tmp_path, "stopped")
 
-    assert after["pid"] != row["pid"]
-    assert not alive(row)
+    assert second["pid"] != first["pid"]
+    assert (alive(first), alive(second)) == (False, False)
+    assert (second["detail"], second["token"]) == ("nobody used it for its idle time", "")
 
 
 BAD = {

@@ -41,11 +41,13 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a running engine is, and what lets us in."""
+    """Where a running engine is, and what lets us in. `context` is in tokens, where it is on us to
+    keep to it."""
 
     port: int
     token: str
     served_as: str
+    context: int | None = None
 
 
 @dataclass(slots=True)
@@ -148,7 +150,9 @@ class Engines:
         if not await anyio.to_thread.run_sync(health.answers, row.port):
             return None  # it died just now; its keeper is about to say so
         self.desk.redactor.meet([row.token])
-        return Place(row.port, row.token, engines.served_as(setup, row.path))
+        hub = setup.engine.format == "hub"
+        context = setup.context or (engine_models.context_of(row.path) if hub else None)
+        return Place(row.port, row.token, engines.served_as(setup, row.path), context)
 
     def replace(self, row: EngineRow) -> None:
         """Ends an engine of another setup once no other call uses it."""

@@ -213,11 +213,12 @@ class Keeper:
         return True
 
     def death(self) -> str:
-        """How the engine's process ended by itself, and what it said of that."""
+        """How the engine's process ended by itself, and what it said of that: once calls have
+        reached it not, since that could be theirs."""
         assert self.child is not None
         code = self.child.returncode
         how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
-        said = self.log.complaint()
+        said = self.log.complaint() if self.row.ready is None else ""
         return f"{how}: {said}" if said else how
 
     def end(self, why: str) -> None:
@@ -229,6 +230,8 @@ class Keeper:
         self.quit_child()
         self.stall.stop.unlink(missing_ok=True)
         with suppress(LedgerUnavailable):
+            alive = partial(owners.alive, self.ledger.run_dir)
+            self.ledger.write(engine_rows.forget_users, self.row.name, alive=alive)
             self.note("stopped" if well else "failed", ended=time.time(), token="")
         os.close(self.lock)
 

@@ -14,8 +14,8 @@ LINE_BYTES = 2000
 KEPT_LINES = 200
 SAID = 300
 TROUBLE = re.compile(
-    r"error|fatal|failed|failure|couldn't|cannot|can't|unable|not found|no such|refused|denied|invalid|"
-    r"exception|out of memory|already in use",
+    r"error|fatal|failed|failure|couldn't|cannot|can't|unable|not found|no such|refused|denied|"
+    r"invalid|exception|out of memory|already in use",
     re.IGNORECASE,
 )
 RAISED = re.compile(r"^[A-Za-z_.]*(Error|Exception|Interrupt|Exit)\b")
