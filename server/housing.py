@@ -31,7 +31,7 @@ async def housed(run: Run, trying: Trying) -> AsyncGenerator[None]:
         trying.loading = words
 
     async with run.desk.engines.used(setup, tell) as place:
-        trying.loading = ""
+        trying.loading, trying.begun = "", run.desk.monotonic()
         check_length(run, offer, place.context)
         provider = located(offer.provider, place, offer.model)
         trying.candidate = replace(trying.candidate, offer=replace(offer, provider=provider))

@@ -8,9 +8,10 @@ import sys
 import threading
 import uuid
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -187,25 +188,35 @@ class Engines:
                 "path": found.path,
                 "linger_s": min(LINGER_S, setup.idle_s),
             }
-            await anyio.to_thread.run_sync(partial(start_keeper, lock, order, dict(environ)))
+            environment = engines.environment(setup, environ, "")
+            start = partial(start_keeper, lock, order, environment, self.log_path(setup.name))
+            await anyio.to_thread.run_sync(start)
+        except OSError as error:
+            raise NotStarted(setup.name, f"no process could be made for it: {error}") from error
         finally:
             os.close(lock)
         return order_id
 
 
-def start_keeper(lock: int, order: dict[str, object], environ: dict[str, str]) -> None:
+def start_keeper(lock: int, order: dict[str, object], environ: dict[str, str], log: str) -> None:
     """A process that outlives this one: a session of its own, and none of our descriptors."""
-    keeper = subprocess.Popen(
-        [sys.executable, "-P", "-m", f"{ROOM}.keeper", str(lock)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=environ,
-        pass_fds=(lock,),
-        start_new_session=True,
-    )
+    Path(log).parent.mkdir(mode=0o700, exist_ok=True)
+    troubles = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        keeper = subprocess.Popen(
+            [sys.executable, "-P", "-m", f"{ROOM}.keeper", str(lock)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=troubles,
+            cwd=str(order["home"]),
+            env=environ,
+            pass_fds=(lock,),
+            start_new_session=True,
+        )
+    finally:
+        os.close(troubles)
     assert keeper.stdin is not None
-    with keeper.stdin as order_in:
+    with suppress(BrokenPipeError), keeper.stdin as order_in:
         order_in.write(json.dumps(order).encode())
     threading.Thread(target=keeper.wait, daemon=True).start()  # or it stays behind as a zombie
 

@@ -37,7 +37,6 @@ TICK_S = 0.1
 LOOK_S = 1.0  # at the users
 END_S = 5.0
 TRIES = 3
-ENDED_WELL = ("idle", "asked", "unused", "homeless")
 WHY: Mapping[str, str] = {
     "idle": "nobody used it for its idle time",
     "asked": "it was asked to end",
@@ -180,6 +179,8 @@ class Keeper:
         used_at, used = self.stall.used_at(), time.monotonic()
         looked, alone_since = time.monotonic(), None
         while self.child.poll() is None:
+            if self.is_over():
+                return WHY["asked" if self.stall.lock.exists() else "homeless"]
             now = time.monotonic()
             fd = self.stall.stop_calls()
             if fd is None or self.stall.used_at() != used_at:
@@ -188,8 +189,6 @@ class Keeper:
                 looked = now
                 alone_since = None if self.has_users() else (alone_since or now)
             why = self.reason(now, used, alone_since) if fd is not None else ""
-            if self.is_over():
-                why = "asked" if self.stall.lock.exists() else "homeless"
             if why:
                 self.held = fd  # until the end: no call begins while it goes
                 return WHY[why]

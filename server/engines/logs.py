@@ -4,6 +4,7 @@ import os
 import re
 import threading
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,7 +35,7 @@ class Log:
 
     def note(self, line: str) -> None:
         text = self.redactor.text(line.rstrip()) + "\n"
-        with self.lock:
+        with self.lock, suppress(OSError):  # of a full disk, or a home that was removed
             if self.path.exists() and self.path.stat().st_size > MOST_BYTES:
                 self.path.replace(self.path.with_suffix(".log.1"))
             handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
