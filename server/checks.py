@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..providers import catalog, plugins
+from .engine_checks import engine_problems
 from .files import too_wide
 from .lines import Path
 from .settings import (
@@ -183,12 +184,15 @@ def check_budget(n: int, budget: BudgetSettings, names: Names) -> None:
 
 def check_provider(name: str, row: ProviderSettings, settings: Settings) -> None:
     path = ("providers", name)
+    for key, problem in engine_problems(row):
+        raise Wrong((*path, key), problem)
     if not name or set(name) & set("/: \t\n*?[]"):
         raise Wrong(path, f"a provider's name has no slash, colon, space or wildcard: {name!r}")
     shipped = catalog.shipped_rows()
+    explained = row.engine or name in shipped or ((row.wire or row.embed_wire) and row.base_url)
     if row.like is not None:
         check_like(name, row.like, settings, path)
-    elif name not in shipped and not ((row.wire or row.embed_wire) and row.base_url):
+    elif not explained:
         check_plugin(name, row, path)
     for key in ("wire", "embed_wire"):
         check_wire(getattr(row, key), (*path, key))

@@ -35,7 +35,8 @@ class Trying:
     """The attempt being made. `begun` and `first_chunk_s`, seconds after it, are of the monotonic
     clock: wall clocks step. `sent`: the request may have reached the provider. `unanswered`: the
     tokens of embedding batches whose fate is not known. `run_out_s`: the provider said that it
-    takes no more for so long. `estimated`: the tokens it probably reads."""
+    takes no more for so long. `estimated`: the tokens it probably reads. `loading` is what its
+    engine does before it can answer."""
 
     n: int
     candidate: Candidate
@@ -53,6 +54,7 @@ class Trying:
     run_out_s: float | None = None
     error: UpstreamError | None = None
     patience_s: float = 0.0
+    loading: str = ""
     parts: list[Embedding] = field(default_factory=list[Embedding])
     unanswered: int = 0
     estimated: int = 0
