@@ -5,13 +5,15 @@ Local programs are told apart by the row's `engine`.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from .catalog import Provider, shipped_rows
 from .errors import Garbled, Locked, Misdirected, Refused, TimedOut, Unreachable, UpstreamError
+from .listings import inner, rows
+from .residents import Resident, of_llamacpp, of_lmstudio, of_ollama, sizes
 
 if TYPE_CHECKING:
     from .engines import Setup
@@ -27,14 +29,16 @@ MLX_STARTED_WITH = "default_model"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """`key_accepted` is None where no key was tried or none is needed. `embedding` names the
-    models that say they make embeddings. `understood`: it answered the question, and not something
-    else."""
+    models that say they make embeddings. `resident` is what is said of the loaded ones, `sizes` the
+    bytes of the weights of all. `understood`: it answered the question, and not something else."""
 
     reachable: bool
     key_accepted: bool | None = None
     models: tuple[str, ...] = ()
     loaded: tuple[str, ...] = ()
     embedding: tuple[str, ...] = ()
+    resident: tuple[Resident, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict[str, int])
     detail: str = ""
     latency_ms: int | None = None
     understood: bool = True
@@ -48,6 +52,8 @@ class Inventory:
     loaded: tuple[str, ...] = ()
     embedding: tuple[str, ...] = ()
     listed: bool = True
+    resident: tuple[Resident, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,8 @@ async def probe(
         models=found.models,
         loaded=found.loaded,
         embedding=found.embedding,
+        resident=found.resident or tuple(Resident(model=name) for name in found.loaded),
+        sizes=found.sizes,
         detail=f"{len(found.models)} models" if found.listed else "it has no list of models",
         latency_ms=ms(started),
     )
@@ -151,22 +159,6 @@ def failed(error: UpstreamError, key: str | None, latency_ms: int) -> Probe:
     )
 
 
-def rows(body: Any, *names: str) -> Iterator[Mapping[str, Any]]:
-    """The objects of a list that stands under one of these names, or is the body itself."""
-    found = body
-    if isinstance(body, dict):
-        tables = cast("dict[str, Any]", body)
-        found = next((tables[name] for name in names if name in tables), None)
-    for row in cast("list[Any]", found) if isinstance(found, list) else ():
-        if isinstance(row, dict):
-            yield cast("dict[str, Any]", row)
-
-
-def inner(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = row.get(name)
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-
-
 def names(body: Any, provider: Provider) -> tuple[str, ...]:
     """The models of a list. Raises Garbled for an answer that holds no list."""
     if not (isinstance(body, list) or {*LISTS} & set(body or ())):
@@ -212,6 +204,8 @@ async def ollama_models(line: Line) -> Inventory:
         models=names(tags, line.provider),
         loaded=names(running, line.provider),
         embedding=embedding,
+        resident=of_ollama(running, time.time()),
+        sizes=sizes(tags, "name", "size"),
     )
 
 
@@ -231,6 +225,8 @@ async def lmstudio_models(line: Line) -> Inventory:
         models=tuple(str(row["key"]) for row in found),
         loaded=tuple(str(row["key"]) for row in found if row.get("loaded_instances")),
         embedding=tuple(str(row["key"]) for row in found if row.get("type") == "embedding"),
+        resident=of_lmstudio(body),
+        sizes=sizes(body, "key", "size_bytes"),
     )
 
 
@@ -282,14 +278,9 @@ async def llamacpp_models(line: Line) -> Inventory:
     """One process serves one model, which is loaded; as a router it says which are."""
     body = await line.at_root().get("/v1/models")
     recognised(line, body, "llamacpp")
-    found = names(body, line.provider)
-    states = {str(row.get("id")): status(row) for row in rows(body, "data")}
-    loaded = tuple(name for name in found if states.get(name) in ("", "loaded"))
-    return Inventory(models=found, loaded=loaded)
-
-
-def status(row: Mapping[str, Any]) -> str:
-    return str(inner(row, "status").get("value", ""))
+    resident = of_llamacpp(body)
+    loaded = tuple(each.model for each in resident)
+    return Inventory(models=names(body, line.provider), loaded=loaded, resident=resident)
 
 
 INVENTORIES: Mapping[str, Callable[[Line], Awaitable[Inventory]]] = {

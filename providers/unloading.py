@@ -8,7 +8,9 @@ import anyio
 
 from .catalog import Provider
 from .errors import Refused
-from .probe import Line, rows, status
+from .listings import rows
+from .probe import Line
+from .residents import state as status
 
 if TYPE_CHECKING:
     from .http import Http
