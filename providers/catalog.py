@@ -51,6 +51,7 @@ class Model:
     efforts: tuple[str, ...] = ()
     thinking: Literal["adaptive", "budget", "reasoning_config", "reasoning_effort"] | None = None
     sampling_version: str | None = None
+    keep_alive_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,12 @@ class Provider:
     the user's, and final. `effort_fields` are body fields that go along with `effort`;
     `embed_batch` texts and `embed_tokens` tokens are the most one embedding request takes. `plugin`
     is the entry point of the package whose code answers instead of a wire. `setup` is how the
-    engine is started where that is ours to do; its address is known once it runs."""
+    engine is started where that is ours to do; its address is known once it runs.
+
+    Of local programs the user runs: `keep_alive_s` is how long a model stays loaded after a call
+    (negative: for good), sent as `keep_alive_field`; `allow_pull`: may one that is missing be
+    downloaded; `check_memory`: is one refused that would not fit; `get_hint` is the command that
+    fetches `{model}`."""
 
     name: str
     base_url: str
@@ -123,6 +129,8 @@ class Provider:
     retention: str | None = None
     docs: str = ""
     start_hint: str = ""
+    get_hint: str = ""
+    keep_alive_field: str | None = None
     facts_from: str | None = None
     own_facts: tuple[Model, ...] = ()
     # Mostly from the user's configuration.
@@ -132,6 +140,10 @@ class Provider:
     region: str | None = None
     first_byte_timeout_s: float = 60.0
     concurrency: int = 8
+    keep_alive_s: float | None = None
+    allow_pull: bool = False
+    check_memory: bool = True
+    load_timeout_s: float = 300.0
     engine: Literal["lmstudio", "ollama", "llamacpp", "vllm", "mlx", "transformers"] | None = None
     plugin: str | None = None
     setup: "Setup | None" = None

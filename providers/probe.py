@@ -64,13 +64,25 @@ class Line:
     provider: Provider
     key: str | None
     timeout_s: float = TIMEOUT_S
+    local_only: bool = False
 
     async def get(self, path: str) -> Any:
-        return await self.http.fetch(self.provider, self.key, "GET", path, timeout_s=self.timeout_s)
+        return await self.ask("GET", path, None, self.timeout_s)
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
+    async def post(self, path: str, body: Mapping[str, Any], *, timeout_s: float = UNLOAD_S) -> Any:
+        return await self.ask("POST", path, body, timeout_s)
+
+    async def ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None, timeout_s: float
+    ) -> Any:
         return await self.http.fetch(
-            self.provider, self.key, "POST", path, json=body, timeout_s=UNLOAD_S
+            self.provider,
+            self.key,
+            method,
+            path,
+            json=body,
+            timeout_s=timeout_s,
+            local_only=self.local_only,
         )
 
     @property
