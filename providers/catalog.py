@@ -172,6 +172,11 @@ class Provider:
         """How many texts one embedding request may carry."""
         return self.facts(model).embed_batch or self.embed_batch
 
+    def keeps_s(self, model: str) -> float | None:
+        """How long the user wants it kept loaded after a call; negative: for good."""
+        own = self.facts(model).keep_alive_s
+        return self.keep_alive_s if own is None else own
+
     def gathered(self, model: str) -> Model:
         found = Model(pattern=model)
         for row in sorted(self.models, key=lambda row: len(row.pattern)):

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import anyio
 
@@ -32,17 +32,13 @@ CLOUD = ("-cloud", ":cloud")  # how the names of Ollama's models end that run el
 CONTEXT_FLAGS = ("--ctx-size", "-c")
 
 Tell = Callable[[str], None]
-
-
-class Fits(Protocol):
-    def __call__(self, model: str, need: Need) -> Awaitable[str | None]:
-        """Why the model would not fit in memory, in a sentence; None where it does."""
-        ...
+Fits = Callable[[str, Need], Awaitable[str | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A model that is wanted, in the program at the end of `line`. `tell` hears how far it is."""
+    """A model that is wanted in the program at the end of `line`. `tell` hears how far it is;
+    `fits` says in a sentence why it would not fit in memory, if so."""
 
     line: Line
     model: str
@@ -156,6 +152,8 @@ async def lmstudio_ready(order: Order) -> None:
     if order.model not in {str(row.get("key")) for row in rows(listed, "models")}:
         raise missing(order, there)
     await check(order, Need(weights=there.get(order.model, 0)), there)
+    if (order.line.provider.keeps_s(order.model) or 0) > 0:
+        return  # only what it loads with the first call does it drop by itself
     context = order.line.provider.facts(order.model).context
     wanted = {"model": order.model, **({"context_length": context} if context else {})}
     await telling(order, lambda: load(order, "/api/v1/models/load", wanted))
@@ -226,7 +224,7 @@ async def loaded(order: Order) -> None:
 async def router_row(order: Order) -> Mapping[str, Any] | None:
     """What the program says of the model; None of one that it does not list: it answers for
     itself then."""
-    listed = await order.line.get("/models")
+    listed = await order.line.get("/v1/models")
     return next((r for r in rows(listed, "data") if r.get("id") == order.model), None)
 
 

@@ -146,7 +146,8 @@ async def lmstudio_unload(line: Line, model: str) -> Unloaded:
 
 
 async def router_states(line: Line) -> Mapping[str, str]:
-    return {str(row.get("id")): state(row) for row in rows(await line.get("/models"), "data")}
+    listed = await line.get("/v1/models")
+    return {str(row.get("id")): state(row) for row in rows(listed, "data")}
 
 
 async def router_loaded(line: Line) -> Sequence[str]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .engines.engines import Engines
     from .files import Roots
     from .ledger.store import Ledger
+    from .readying import Readying
 
 QUEUE = 64
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: sortable, no look-alikes
@@ -134,6 +135,12 @@ class Desk:
         from .engines.engines import Engines
 
         return Engines(self)
+
+    @cached_property
+    def readying(self) -> "Readying":
+        from .readying import Readying
+
+        return Readying(self)
 
     @cached_property
     def budgets(self) -> "tuple[Budget, ...]":

@@ -172,6 +172,8 @@ PLAIN = (
     "region",
     "api_version",
     "concurrency",
+    "allow_pull",
+    "check_memory",
 )
 
 
@@ -188,6 +190,8 @@ def over(row: Provider, said: ProviderSettings) -> Provider:
         changes["key_env"] = (reference[1],)
     if said.capabilities is not None:
         changes["capabilities"] = frozenset(said.capabilities)
+    if said.keep_alive is not None:
+        changes["keep_alive_s"] = said.keep_alive
     if said.timeout_s is not None:
         changes["first_byte_timeout_s"] = said.timeout_s
     if said.base_url is not None:
@@ -197,4 +201,5 @@ def over(row: Provider, said: ProviderSettings) -> Provider:
 
 
 def own_model(pattern: str, said: ModelSettings) -> Model:
-    return Model(pattern=pattern, **said.model_dump(by_alias=True))
+    facts = said.model_dump(by_alias=True)
+    return Model(pattern=pattern, keep_alive_s=facts.pop("keep_alive"), **facts)

@@ -1,5 +1,6 @@
 """What a user may set: the shapes of config.toml. Loading and error messages are in config.py."""
 
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -13,6 +14,8 @@ Reserve = Literal["bound", "expected"]
 Need = Literal["images", "tools", "schema", "embeddings", "json", "vision"]
 
 NANO = 1_000_000_000
+LENGTH = re.compile(r"(-?\d+(?:\.\d+)?)(|s|m|h|d)")
+UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 STRATEGIES = (  # made in strategies.py
     "priority",
     "round_robin",
@@ -45,6 +48,21 @@ def exact(value: Any) -> Any:
 
 
 Money = Annotated[Decimal, BeforeValidator(exact), Field(ge=0, max_digits=18)]
+
+
+def seconds(value: Any) -> Any:
+    """A length of time: seconds, or `30s`, `10m`, `2h`; `forever` is -1."""
+    if not isinstance(value, str):
+        return value
+    if value.strip().lower() == "forever":
+        return -1.0
+    found = LENGTH.fullmatch(value.strip().lower())
+    if found is None:
+        raise ValueError('a length of time like "10m", 600 or "forever"')
+    return float(found[1]) * UNITS_S[found[2]]
+
+
+KeepAlive = Annotated[float, BeforeValidator(seconds)]
 
 
 class Section(BaseModel):
@@ -109,6 +127,7 @@ class ModelSettings(Section):
     embeddings: bool | None = None
     dimensions: tuple[int, ...] = ()
     quality: int | None = None
+    keep_alive: KeepAlive | None = None
 
 
 class DefaultsSettings(Section):
@@ -158,6 +177,9 @@ class ProviderSettings(Section):
     region: str | None = None
     timeout_s: Annotated[float, Field(gt=0)] | None = None
     concurrency: Annotated[int, Field(ge=1)] | None = None
+    keep_alive: KeepAlive | None = None
+    allow_pull: bool | None = None
+    check_memory: bool | None = None
     engine: Literal["llamacpp", "mlx", "transformers", "command"] | None = None
     model: str | None = None
     context: Annotated[int, Field(ge=1)] | None = None
