@@ -21,7 +21,7 @@ from .framing import NewlineJson, Unframed
 from .gguf import shape
 from .listings import count, inner, rows
 from .memory import Need, gb
-from .probe import Line
+from .probe import Line, lmstudio_list
 from .request import request
 from .residents import failed, file_of, of_lmstudio, sizes, state
 
@@ -139,13 +139,10 @@ async def lines(line: Line, path: str, body: Mapping[str, Any]) -> AsyncGenerato
 
 async def lmstudio_ready(order: Order) -> None:
     """Before 0.4.0 it has no such interface, and loads what it is asked for."""
-    try:
-        listed = await order.line.get("/api/v1/models")
-    except (Misdirected, Refused):
+    listed = await lmstudio_list(order.line)
+    if listed is None:
         return
-    if not isinstance(listed, dict) or "models" not in listed:
-        return
-    resident = of_lmstudio(cast("object", listed))
+    resident = of_lmstudio(listed)
     if any(order.model == each.model or order.model in each.instances for each in resident):
         return
     there = sizes(listed, "key", "size_bytes")

@@ -7,7 +7,7 @@ Local programs are told apart by the row's `engine`.
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from .catalog import Provider, shipped_rows
@@ -227,11 +227,20 @@ def embeds(row: Mapping[str, Any]) -> bool:
     return "bert" in family or "embed" in str(row.get("name", ""))
 
 
-async def lmstudio_models(line: Line) -> Inventory:
+async def lmstudio_list(line: Line) -> dict[str, Any] | None:
+    """Its own list of models; None where it is too old to have one."""
     try:
-        body = await line.at_root().get("/api/v1/models")
+        body = await line.get("/api/v1/models")
     except (Misdirected, Refused):
-        return await listed_models(line)  # before 0.4.0 it had only /v1/models
+        return None
+    return cast("dict[str, Any]", body) if isinstance(body, dict) and "models" in body else None
+
+
+async def lmstudio_models(line: Line) -> Inventory:
+    """Before 0.4.0 it had only /v1/models, and said so with a status of success."""
+    body = await lmstudio_list(line.at_root())
+    if body is None:
+        return await listed_models(line)
     found = [row for row in rows(body, "models", "data") if row.get("key")]
     return Inventory(
         models=tuple(str(row["key"]) for row in found),

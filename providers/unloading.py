@@ -14,7 +14,7 @@ from .catalog import Provider
 from .errors import Misdirected, Refused, UpstreamError
 from .listings import rows
 from .memory import gb
-from .probe import Line
+from .probe import Line, lmstudio_list
 from .residents import Resident, of_lmstudio, of_ollama, state
 
 if TYPE_CHECKING:
@@ -108,13 +108,9 @@ async def refused(line: Line, path: str, body: Mapping[str, object]) -> Upstream
 
 
 async def lmstudio_instances(line: Line) -> Mapping[str, Sequence[str]] | None:
-    """The names under which each loaded model is loaded; None where the program is older than
-    that interface, to which it may answer with a status of success."""
-    try:
-        body = await line.get("/api/v1/models")
-    except (Misdirected, Refused):
-        return None
-    if not isinstance(body, dict) or "models" not in body:
+    """The names under which each loaded model is loaded; None of a program that is too old."""
+    body = await lmstudio_list(line)
+    if body is None:
         return None
     return {each.model: each.instances for each in of_lmstudio(body)}
 

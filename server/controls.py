@@ -1,4 +1,5 @@
-"""Requests from outside that this server takes: circuits by hand, and calls to be cancelled.
+"""Requests from outside that this server takes: circuits by hand, calls to be cancelled, models to
+be unloaded.
 
 Looked for twice a second with one short read. An order about circuits is taken, carried out and
 answered in one transaction: a server killed on the way has done nothing, or all of it.
@@ -55,6 +56,8 @@ async def carry_out(desk: Desk, control: Control) -> None:
             await desk.ledger.write(steer, desk, control, order)
         elif control.kind == "cancel":
             await cancel(desk, control, argument)
+        elif control.kind == "unload":
+            await unload(desk, control, argument)
         else:
             raise BadRequest(f"this server takes no request {control.kind[:40]!r}")
     except LedgerUnavailable:
@@ -119,3 +122,29 @@ async def cancel(desk: Desk, control: Control, argument: Mapping[str, Any]) -> N
         said = {"ok": True, "changed": 1, "said": f"Call {call_id} is cancelled."}
         logger.info("call %s was cancelled by %s", call_id, control.by)
     desk.ledger.write_soon(control_rows.finish, control.id, answer(desk, said), desk.clock())
+
+
+async def unload(desk: Desk, control: Control, argument: Mapping[str, Any]) -> None:
+    """Gives the memory of local models back. That may take a while: other requests do not wait."""
+    model, force = argument.get("model"), argument.get("force", False)
+    if not isinstance(model, str) or not isinstance(force, bool):
+        raise BadRequest("an unload names its model, and may say force: true or false")
+    if desk.group is None or not await desk.ledger.write(
+        control_rows.take, control, desk.server_id, desk.clock()
+    ):
+        return
+    desk.group.start_soon(unload_and_answer, desk, control, model, force)
+
+
+async def unload_and_answer(desk: Desk, control: Control, model: str, force: bool) -> None:
+    from . import unloads
+
+    try:
+        done = unloads.as_data(await unloads.unload(desk, model, None, force=force))
+        said = {"ok": True, "changed": int(done["unloaded"]), "said": done["detail"], **done}
+    except LedgerUnavailable:
+        return  # whoever asked takes it that nobody answered
+    except Declined as declined:
+        said = refusal(declined)
+    text = desk.redactor.text(answer(desk, said))
+    desk.ledger.write_soon(control_rows.finish, control.id, text, desk.clock())

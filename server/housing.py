@@ -1,5 +1,5 @@
-"""An attempt at a local program: an engine of ours runs before anything is sent, and stays until the
-end; a program of the user's has the model.
+"""An attempt at a local program: an engine of ours runs before anything is sent, and stays until
+the end; a program of the user's has the model.
 
 Loading has no part in the attempt's patience. What a caller gives up on goes on loading.
 """

@@ -19,6 +19,7 @@ from ..providers.errors import NotReady, UpstreamError
 from ..providers.loading import Order, Tell
 from ..providers.memory import Need
 from ..providers.probe import Line
+from ..providers.request import name_on_wire
 from .checks import loopback
 from .ledger.locks import open_lock, try_lock
 
@@ -90,7 +91,7 @@ class Readying:
         line = Line(self.desk.http, provider, secret, local_only=local_only).at_root()
         try:
             async with turn(self.desk, provider.name, tell):
-                await loading.made_ready(Order(line, model, tell, fits))
+                await loading.made_ready(Order(line, name_on_wire(provider, model), tell, fits))
         except UpstreamError as error:
             job.failure = error
         except OSError as error:

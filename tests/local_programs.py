@@ -121,7 +121,7 @@ class Ollama:
 class LmStudio:
     """`here` are the bytes of each model by key; `instances` those that are loaded, by id. `old`:
     before 0.4.0, which answers a path it does not know with a status of success. `fails` is why it
-    loads nothing; `token` what it lets in."""
+    loads nothing; `token` what it lets in. What `vanishes` is gone when it is to be unloaded."""
 
     here: dict[str, int]
     instances: dict[str, str] = field(default_factory=dict[str, str])
@@ -129,6 +129,7 @@ class LmStudio:
     fails: str = ""
     token: str = ""
     stuck: bool = False
+    vanishes: bool = False
 
     async def __call__(self, request: Request, send: Send) -> None:
         await say(send, request, self.reply(request))
@@ -181,6 +182,8 @@ class LmStudio:
         return 200, done
 
     def unload(self, name: str) -> Reply:
+        if self.vanishes:
+            self.instances.pop(name, None)
         if name not in self.instances:
             text = f"No loaded instance with id {name}"
             return 404, {"error": {"type": "model_not_found", "message": text}}
@@ -201,7 +204,8 @@ class LmStudio:
 @dataclass(slots=True)
 class Router:
     """llama-server without a model of its own: loads and unloads in the background, which takes
-    `steps` looks. `breaks` are the models it cannot load."""
+    `steps` looks. `breaks` are the models it cannot load; what `vanishes` has ended when it is to
+    be unloaded."""
 
     states: dict[str, str]
     steps: int = 2
@@ -209,6 +213,7 @@ class Router:
     args: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     under_way: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     exits: dict[str, int] = field(default_factory=dict[str, int])
+    vanishes: bool = False
 
     async def __call__(self, request: Request, send: Send) -> None:
         await say(send, request, self.reply(request))
@@ -239,6 +244,8 @@ class Router:
     def order(self, name: str, needed: str, at_once: str, at_last: str) -> Reply:
         if name not in self.states:
             return 400, refusal("model is not found")
+        if self.vanishes:
+            self.states[name] = "unloaded"
         if self.states[name] != needed:
             return 400, refusal(f"model is {'not' if needed == 'loaded' else 'already'} running")
         self.states[name] = at_once
