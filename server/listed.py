@@ -116,6 +116,12 @@ class Listed:
             return f"key from {self.key.name}"
         return f"signed with {self.signed_with}" if self.signed_with else "no key needed"
 
+    def loaded(self, model: str) -> bool | None:
+        """Did the program say, when it was last asked, that it has this model in memory?"""
+        if self.found is None or not self.found.reachable or not self.found.models:
+            return None
+        return self.same(model, self.found.loaded) is not None
+
     def absent(self) -> tuple[Reason | None, str]:
         """Why it cannot be used now at all, in words that say what would change that."""
         row = self.provider

@@ -111,6 +111,7 @@ def started(name: str, said: ProviderSettings) -> Provider:
         idle_s=said.idle_s,
         start_s=said.start_timeout_s,
         allow_download=said.allow_download,
+        check_memory=row.check_memory,
         command=said.command,
         arguments=said.arguments,
     )

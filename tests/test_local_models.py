@@ -64,14 +64,15 @@ async def test_a_missing_model_is_downloaded_once_where_that_is_allowed(tmp_path
             half.set()
 
     asked = {"prompt": "Hi", "model": "shed/qwen9"}
-    async with beside(tmp_path, ollama, "ollama", "allow_pull = true") as (seat, server):
-        with anyio.fail_after(10):
-            async with anyio.create_task_group() as group:
-                group.start_soon(partial(seat.said, "complete", **asked))
-                result = await seat.client.call_tool("complete", asked, progress_callback=note)
+    async with (
+        beside(tmp_path, ollama, "ollama", "allow_pull = true") as (seat, server),
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(partial(seat.said, "complete", **asked))
+        result = await seat.client.call_tool("complete", asked, progress_callback=note)
 
-    assert result.structured_content is not None
-    assert result.structured_content["text"] == "So far."
+        assert result.structured_content is not None
+        assert result.structured_content["text"] == "So far."
     assert "downloading qwen9: 1.1 GB of 2.1 GB (50%)" in heard
     assert [post.path for post in server.posts].count("/api/pull") == 1
 
@@ -159,6 +160,25 @@ async def test_a_model_that_would_not_fit_is_refused_with_the_figures_and_what_c
     assert fits["text"] == "So far."
 
 
+async def test_local_first_prefers_the_local_model_that_is_loaded(tmp_path: Path) -> None:
+    cold, warm = Ollama(dict(HERE)), Ollama(dict(HERE), {"tiny:1b": 300})
+    async with (
+        running(cold) as first,
+        running(warm) as second,
+        seated(
+            tmp_path,
+            configured("ollama", first.url, name="cold"),
+            configured("ollama", second.url, name="warm"),
+        ) as seat,
+    ):
+        plain = await seat.said("route_for_task")
+        chosen = await seat.said("route_for_task", strategy="local_first")
+
+    assert plain["candidates"][0]["provider"] == "cold"
+    assert [each["provider"] for each in chosen["candidates"]] == ["warm", "cold"]
+    assert chosen["candidates"][0]["why"] == "local, loaded"
+
+
 async def test_the_memory_check_can_be_switched_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,15 +242,14 @@ async def test_a_call_in_another_server_keeps_a_model_until_force_cancels_it(
         anyio.create_task_group() as group,
     ):
         group.start_soon(partial(two.refused, "complete", prompt="Hi", model="shed/tiny:1b"))
-        with anyio.fail_after(10):
-            await settled(tmp_path, "SELECT 1 FROM inflight")
-            in_use = await one.refused("unload_model", model="shed/tiny:1b")
-            forced = await one.said("unload_model", model="shed/tiny:1b", force=True)
-            calls = await settled(tmp_path, "SELECT client, status FROM calls")
+        await settled(tmp_path, "SELECT 1 FROM inflight")
+        in_use = await one.refused("unload_model", model="shed/tiny:1b")
+        forced = await one.said("unload_model", model="shed/tiny:1b", force=True)
+        calls = await settled(tmp_path, "SELECT client, status FROM calls")
 
-    assert "still in use (calls running: 1, 1 of them in other servers; clients: nova)" in in_use
-    assert forced["unloaded"] is True
-    assert calls == [{"client": "nova", "status": "cancelled"}]
+        assert "(calls running: 1, 1 of them in other servers; clients: nova)" in in_use
+        assert forced["unloaded"] is True
+        assert calls == [{"client": "nova", "status": "cancelled"}]
 
 
 async def test_health_lists_what_is_loaded_with_size_idle_time_users_and_expiry(

@@ -23,7 +23,7 @@ from ...providers.errors import NotStarted
 from .. import processes
 from ..ledger import engine_rows
 from ..ledger.engine_rows import EngineRow
-from . import health
+from . import health, room
 from .stalls import Stall, alone
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Engines:
 
     async def launch(self, setup: Setup, old: EngineRow | None) -> str | None:
         """Starts a keeper; the id of its engine, or None where another server was faster. Raises
-        NotStarted for what cannot work."""
+        NotStarted for what cannot work, NotReady for what would not fit in memory."""
         home, environ = self.desk.home, self.desk.environ
         try:
             if sys.platform == "win32":
@@ -173,6 +173,7 @@ class Engines:
             found = engine_models.find(setup, home.path, environ)
         except Unusable as unusable:
             raise NotStarted(setup.name, str(unusable)) from None
+        await room.check(self.desk, setup, found)
         stall = self.stall(setup.name)
         lock = stall.take()
         if lock is None:
