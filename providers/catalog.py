@@ -84,9 +84,9 @@ class Provider:
     engine is started where that is ours to do; its address is known once it runs.
 
     Of local programs the user runs: `keep_alive_s` is how long a model stays loaded after a call
-    (negative: for good), sent as `keep_alive_field`; `allow_pull`: may one that is missing be
-    downloaded; `check_memory`: is one refused that would not fit; `get_hint` is the command that
-    fetches `{model}`."""
+    (negative: for good), sent as `keep_alive_field`; `pulls`: it downloads what it lacks on
+    request, if `allow_pull`; `check_memory`: is one refused that would not fit; `get_hint` is the
+    command that fetches `{model}`."""
 
     name: str
     base_url: str
@@ -131,6 +131,7 @@ class Provider:
     start_hint: str = ""
     get_hint: str = ""
     keep_alive_field: str | None = None
+    pulls: bool = False
     facts_from: str | None = None
     own_facts: tuple[Model, ...] = ()
     # Mostly from the user's configuration.

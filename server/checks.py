@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..providers import catalog, plugins
-from .engine_checks import engine_problems
+from .engine_checks import engine_problems, program_problems
 from .files import too_wide
 from .lines import Path
 from .settings import (
@@ -194,6 +194,8 @@ def check_provider(name: str, row: ProviderSettings, settings: Settings) -> None
         check_like(name, row.like, settings, path)
     elif not explained:
         check_plugin(name, row, path)
+    for key, problem in program_problems(name, settings):
+        raise Wrong((*path, key), problem)
     for key in ("wire", "embed_wire"):
         check_wire(getattr(row, key), (*path, key))
     for header in row.headers:

@@ -245,8 +245,8 @@ async def drop(desk: Desk, target: Target, *, force: bool) -> Done:
             desk.http, row.provider, desk.registry.key_of(row.provider), model
         )
     except UpstreamError as error:
-        hint = desk.registry.start_hint(target.provider)
-        detail = f"{target.provider} {error.detail}. {hint}".strip()
+        hint = f"; {row.provider.start_hint}" if row.provider.start_hint else ""
+        detail = f"{target.provider} does not answer: {error.detail}{hint}"
         return Done(provider=target.provider, model=model, unloaded=False, detail=detail)
     desk.registry.asked_at.pop(target.provider, None)  # what it holds has changed
     after = None

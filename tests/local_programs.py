@@ -38,7 +38,8 @@ async def stream(send: Send, lines: list[dict[str, Any]], pause: anyio.Event | N
 class Ollama:
     """`here` are the bytes of each model on disk; `pulls` what can be downloaded. Models in `busy`
     are answering: they are dropped when that is done. `pause` is waited for before a download or an
-    answer ends; `full`: its queue is; `breaks` is an error in the middle of an answer."""
+    answer ends; `full`: its queue is; `breaks` is an error in the middle of an answer, `needs` the
+    memory that it does not find."""
 
     here: dict[str, int]
     loaded: dict[str, float] = field(default_factory=dict[str, float])
@@ -48,6 +49,7 @@ class Ollama:
     pause: anyio.Event | None = None
     full: bool = False
     breaks: str = ""
+    needs: str = ""
 
     async def __call__(self, request: Request, send: Send) -> None:
         said = request.json if request.body else {}
@@ -98,6 +100,9 @@ class Ollama:
         if self.full:
             text = "server busy, please try again.  maximum pending requests exceeded"
             return await say(send, request, (503, {"error": text}))
+        if self.needs and not empty:
+            text = f"model requires more system memory ({self.needs}) than is available (3.1 GiB)"
+            return await say(send, request, (500, {"error": text}))
         if request.path == "/api/generate" and name in self.embeds_only:
             text = f'"{name}" does not support generate'
             return await say(send, request, (400, {"error": text}))

@@ -9,10 +9,12 @@ from pathlib import Path
 import anyio
 import pytest
 from local_programs import GIB, LmStudio, Ollama, Router, configured, running
-from seats import Inside, seated, settled, started
+from seats import Inside, launch, seated, settled, started
 from upstream import Upstream
 
 from roundhouse_mcp.providers import memory
+from roundhouse_mcp.server.config import understood
+from roundhouse_mcp.server.errors import ConfigError
 from roundhouse_mcp.server.ledger import control_rows
 
 Program = Ollama | LmStudio | Router
@@ -101,6 +103,7 @@ async def test_keep_alive_goes_with_every_call_of_its_model(tmp_path: Path) -> N
     [
         ({"full": True}, "server busy", 2),
         ({"breaks": "an error was encountered while running the model"}, "while running", 2),
+        ({"needs": "10.0 GiB"}, "It has smaller models: tiny:1b.", 1),
     ],
 )
 async def test_what_ollama_says_of_a_fault_reaches_the_caller(
@@ -110,7 +113,7 @@ async def test_what_ollama_says_of_a_fault_reaches_the_caller(
     for name, value in changes.items():
         setattr(ollama, name, value)
     async with beside(tmp_path, ollama, "ollama") as (seat, server):
-        text = await seat.refused("complete", prompt="Hi", model="shed/tiny:1b")
+        text = await seat.refused("complete", prompt="Hi", model="shed/llama3.1:8b")
 
     assert words in text
     assert len(server.posts) == paths
@@ -285,3 +288,35 @@ async def asked(seat: Inside, kind: str, argument: dict[str, object]) -> dict[st
     query = "SELECT result FROM control WHERE id = ? AND done IS NOT NULL"
     with anyio.fail_after(5):
         return json.loads((await settled(seat.home, query, number))[0]["result"])
+
+
+async def test_the_command_line_lists_what_is_loaded(tmp_path: Path) -> None:
+    ollama = Ollama(dict(HERE), {"llama3.1:8b": 300})
+    async with beside(tmp_path, ollama, "ollama") as (seat, _):
+        await seat.said("complete", prompt="Hi", model="shed/tiny:1b")
+        how = launch(tmp_path)
+        words = [how.command, "-m", "roundhouse_mcp.server", "models", "--loaded"]
+        done = await anyio.run_process(words, env=how.env)
+
+    other, used = done.stdout.decode().splitlines()
+    assert other.startswith("shed/llama3.1:8b ")
+    assert "4.6 GB, 4,096 tokens, not used by Roundhouse, goes in " in other
+    assert ", idle " in used
+    assert ", used by " in used
+
+
+@pytest.mark.parametrize(
+    ("like", "line", "words"),
+    [
+        ("vllm", 'keep_alive = "10m"', "keep_alive: it is for ollama and lmstudio"),
+        ("lmstudio", "allow_pull = true", "allow_pull: it is for ollama, and"),
+        ("ollama", 'keep_alive = "soon"', 'a length of time like "10m", 600 or "forever"'),
+    ],
+)
+def test_a_setting_the_program_does_not_know_is_refused(like: str, line: str, words: str) -> None:
+    text = configured(like, "http://127.0.0.1:9/v1", line)
+
+    with pytest.raises(ConfigError) as refused:
+        understood(text, Path("config.toml"), {})
+
+    assert words in str(refused.value)
