@@ -229,6 +229,8 @@ def refusal(run: Run, declined: Declined | None) -> Refusal | None:
     its refusal itself."""
     if not isinstance(declined, OverBudget) or declined is run.refusal:
         return None
+    if isinstance(run.raced, OverBudget) and run.raced.budget == declined.budget:
+        return None
     window = run.windows.get(declined.budget)
     return Refusal(window=window, needed_nano=declined.needed_nano) if window else None
 

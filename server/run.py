@@ -86,9 +86,10 @@ class Run:
     """A call from its first moment to the reading of its answer. Times are UTC epoch seconds;
     `begun` is of the monotonic clock. `registry` is the one it began with: the configuration may
     change while it runs. `misfit` is an answer that does not fit its schema, kept while the model
-    is asked again; `passed_by` are candidates another call was faster at. `asks` is how the client
-    can ask its user (approvals.py), `awaits` the question that waits for an answer, `approval` the
-    one that was allowed."""
+    is asked again; `passed_by` are candidates another call was faster at; `races` counts
+    the plans made anew because money was taken, the last for the refusal `raced`. `asks` is how
+    the client can ask its user (approvals.py), `awaits` the question that waits for an answer,
+    `approval` the one that was allowed."""
 
     desk: "Desk"
     registry: "Registry"
@@ -127,6 +128,8 @@ class Run:
     next_wait: tuple[float, str] = (0.0, "")
     last_error: UpstreamError | None = None
     refusal: Declined | None = None
+    raced: Declined | None = None
+    races: int = 0
     passed_by: list[Excluded] = field(default_factory=list[Excluded])
     declined: Declined | None = None
     crash: Exception | None = None

@@ -289,6 +289,8 @@ class Stage:
         run = self.watch.by_tag[call.tag][-1] if self.watch.by_tag[call.tag] else None
         if run is None or run.plan is None or self.watch.written_at.get(run.call_id) != written:
             return
+        if run.races:  # made anew since
+            return
         if turn(shown) == turn(run.plan) and outline(shown) != outline(run.plan):
             self.broken(
                 f"{call.tag} was shown another plan: {outline(shown)}, made {outline(run.plan)}"
