@@ -186,7 +186,7 @@ def verdict(run: Run, trying: Trying, outcome: str, now: float) -> Verdict | Non
 def ending(run: Run, declined: Declined | None) -> Ending:
     """The call's row, with sums over its attempts; marks the run as recorded."""
     run.recorded = True
-    run.ended = now = run.desk.clock()
+    run.ended, run.took_s = run.desk.clock(), run.elapsed_s()
     cost, kind = run.total_cost()
     last = run.rows[-1] if run.rows else None
     row = CallRow(
@@ -197,7 +197,7 @@ def ending(run: Run, declined: Declined | None) -> Ending:
         project=run.desk.project,
         status=status(run, declined),
         started=run.started,
-        ended=now,
+        ended=run.ended,
         task=run.wish.task,
         strategy=run.plan.strategy if run.plan else None,
         privacy=run.wish.privacy,
