@@ -18,7 +18,7 @@ from .errands import Errand, Lasting, answer
 from .failures import STORE_FAILURES, damaged, is_store_failure, unavailable, word
 from .gate import Gate
 from .locks import open_lock
-from .migrations import migrate, version_of
+from .migrations import migrate, refuse_newer, version_of
 from .owners import DIRECTORY_MODE, Owner, sweep
 from .places import refuse_network
 from .reaping import dead_owners, reap
@@ -226,6 +226,7 @@ class Writer:
             return
         try:
             db.execute("BEGIN IMMEDIATE")
+            refuse_newer(db)
             for errand in (*chores, *batch):
                 perform(db, errand)
             (count,) = db.execute(COUNT_COMMIT).fetchone()
