@@ -188,7 +188,7 @@ def verdict(run: Run, trying: Trying, outcome: str, now: float) -> Verdict | Non
 def ending(run: Run, declined: Declined | None) -> Ending:
     """The call's row, with sums over its attempts; marks the run as recorded."""
     run.recorded = True
-    run.ended = now = run.desk.clock()
+    run.ended, run.took_s = run.desk.clock(), run.elapsed_s()
     cost, kind = run.total_cost()
     last = run.rows[-1] if run.rows else None
     row = CallRow(
@@ -199,7 +199,7 @@ def ending(run: Run, declined: Declined | None) -> Ending:
         project=run.desk.project,
         status=status(run, declined),
         started=run.started,
-        ended=now,
+        ended=run.ended,
         task=run.wish.task,
         strategy=run.plan.strategy if run.plan else None,
         privacy=run.wish.privacy,
@@ -230,6 +230,8 @@ def refusal(run: Run, declined: Declined | None) -> Refusal | None:
     """The budget that had no room when the plan was made. One that filled up later has recorded
     its refusal itself."""
     if not isinstance(declined, OverBudget) or declined is run.refusal:
+        return None
+    if isinstance(run.raced, OverBudget) and run.raced.budget == declined.budget:
         return None
     window = run.windows.get(declined.budget)
     return Refusal(window=window, needed_nano=declined.needed_nano) if window else None

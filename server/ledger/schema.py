@@ -26,7 +26,7 @@ alerts                         what was told to the user's own program, so that 
 
 VERSION = 3
 MIN_READER = 1
-MIN_WRITER = 1
+MIN_WRITER = 2  # since then a call is counted in status_hour and model_hour too
 
 V1 = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
