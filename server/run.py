@@ -88,7 +88,7 @@ class Run:
     change while it runs. `misfit` is an answer that does not fit its schema, kept while the model
     is asked again; `passed_by` are candidates another call was faster at. `asks` is how the client
     can ask its user (approvals.py), `awaits` the question that waits for an answer, `approval` the
-    one that was allowed."""
+    one that was allowed. `explained`: those who watch know its plan."""
 
     desk: "Desk"
     registry: "Registry"
@@ -131,6 +131,7 @@ class Run:
     declined: Declined | None = None
     crash: Exception | None = None
     recorded: bool = False
+    explained: bool = False
     turn_pending: bool = False
     ended: float | None = None
 

@@ -1,0 +1,131 @@
+"""What those who watch see of calls that wait: for a place, for the next try, for the end."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import anyio
+from seats import Inside, budget, chain, scripted, seated, served, settled
+from upstream import answer, in_turn, spoken, upstream
+
+from roundhouse_mcp.server.ledger import servers
+
+ONE_PLACE = "concurrency = 1\n"
+
+
+async def watched(seat: Inside) -> None:
+    """Somebody looks, so that progress is written."""
+    await seat.desk.ledger.write(servers.watch, "me", pid=os.getpid(), until=seat.desk.clock() + 60)
+
+
+async def inflight(home: Path, where: str) -> dict[str, Any]:
+    with anyio.fail_after(5):
+        return (await settled(home, f"SELECT * FROM inflight WHERE {where}"))[0]
+
+
+async def test_a_call_that_waits_for_a_place_is_seen_waiting_and_then_running(
+    tmp_path: Path,
+) -> None:
+    go = anyio.Event()
+    async with (
+        upstream(spoken("a", "b", pause=go)) as server,
+        seated(tmp_path, served("one", server.url, more=ONE_PLACE)) as seat,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(lambda: seat.said("complete", prompt="first", task="code"))
+        first = await inflight(tmp_path, "phase != 'queue'")
+        group.start_soon(lambda: seat.said("complete", prompt="second", task="quick"))
+        second = await inflight(tmp_path, "phase = 'queue'")
+        go.set()
+        placed = await inflight(tmp_path, "task = 'quick' AND attempt = 1")
+
+    assert (first["task"], first["attempt"]) == ("code", 1)
+    assert (second["task"], second["attempt"], second["reserved_nano"]) == ("quick", 0, 0)
+    assert (second["provider"], second["model"]) == ("one", "m")
+    assert placed["reserved_nano"] > 0
+    assert seat.rows("SELECT * FROM inflight") == []
+    assert len(seat.rows("SELECT * FROM calls WHERE status = 'ok'")) == 2
+
+
+async def test_a_call_cancelled_while_it_waits_for_a_place_leaves_no_row(tmp_path: Path) -> None:
+    go = anyio.Event()
+    async with (
+        upstream(spoken("a", "b", pause=go)) as server,
+        seated(tmp_path, served("one", server.url, more=ONE_PLACE)) as seat,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(lambda: seat.said("complete", prompt="first"))
+        await inflight(tmp_path, "attempt = 1")
+        group.start_soon(lambda: seat.refused("complete", prompt="second"))
+        waits = await inflight(tmp_path, "phase = 'queue'")
+        run = seat.desk.calls.shelf.find(waits["call_id"])
+        assert run is not None
+        await seat.desk.calls.stop(run)
+        (ended,) = await settled(tmp_path, "SELECT status, attempts FROM calls")
+        go.set()
+
+    assert ended == {"status": "cancelled", "attempts": 0}
+    assert seat.rows("SELECT * FROM inflight") == []
+
+
+async def test_a_call_that_waits_for_its_next_try_holds_no_money(tmp_path: Path) -> None:
+    async with (
+        upstream(in_turn(answer("{}", status=503, retry_after="1"), spoken("a", "b"))) as server,
+        seated(tmp_path, served("one", server.url), budget("1")) as seat,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(lambda: seat.said("complete", prompt="Hi"))
+        waits = await inflight(tmp_path, "phase = 'retry'")
+
+    assert (waits["reserved_nano"], waits["trail"]) == (0, "one/m 503")
+    assert waits["next_try_at"] > waits["started"]
+
+
+async def test_why_a_call_goes_where_it_goes_is_told_while_it_runs(tmp_path: Path) -> None:
+    go = anyio.Event()
+    out = '[providers.out]\nlike = "openai"\nbase_url = "mock://out"\nmodels = ["m"]\n'
+    async with (
+        upstream(spoken("a", "b", pause=go)) as server,
+        seated(tmp_path, served("one", server.url), out) as seat,
+        anyio.create_task_group() as group,
+    ):
+        await watched(seat)
+        group.start_soon(lambda: seat.said("complete", prompt="Hi", model="one/m"))
+        with anyio.fail_after(5):
+            (early,) = await settled(tmp_path, "SELECT * FROM decisions")
+        assert seat.rows("SELECT * FROM calls") == []
+        go.set()
+
+    (late,) = seat.rows("SELECT * FROM decisions")
+    assert late == early
+    assert json.loads(late["json"])["candidates"][0]["provider"] == "one"
+
+
+async def test_the_decision_names_those_whose_turn_came_when_they_were_not_free(
+    tmp_path: Path,
+) -> None:
+    both = (scripted("first", "text=1"), scripted("second", "text=2"))
+    async with seated(tmp_path, chain("first", "second"), *both) as seat:
+        await seat.said("complete", prompt="Hi")
+        calls = seat.desk.calls
+        original = calls.attempt
+
+        async def held(run: Any, candidate: Any, left: int) -> None:
+            if candidate.offer.provider.name == "first":
+                await seat.desk.ledger.write(hold_first)
+            await original(run, candidate, left)
+
+        calls.attempt = held
+        await seat.said("complete", prompt="Hi")
+        (row,) = seat.rows("SELECT json FROM decisions ORDER BY call_id DESC LIMIT 1")
+
+    (passed,) = json.loads(row["json"])["passed_by"]
+    assert (passed["provider"], passed["reason"]) == ("first", "hold")
+
+
+def hold_first(db: Any) -> None:
+    db.execute(
+        "INSERT INTO circuits (provider, model, state, changed_at, hold_reason)"
+        " VALUES ('first', '*', 'closed', 0, 'manual')"
+    )
