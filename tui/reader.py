@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ..server.ledger import watch
 from ..server.ledger.driver import Connection, Error, connect_read_only
 from ..server.ledger.schema import VERSION
-from .clean import clean, clean_bytes, clean_json
+from .clean import clean, clean_bytes
+from .closeup import Detail, look_closely
 
 RING = 5000
 CHUNK = 2000
@@ -40,15 +41,6 @@ class Health:
     detail: str = ""
     version: int = 0
     reopened_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Detail:
-    """One call looked at closely. `why` is the decoded routing decision, None if there is none."""
-
-    call_id: str
-    attempts: tuple[watch.Tried, ...] = ()
-    why: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,12 +249,3 @@ class Reader:
 def alive(server: watch.Server, now: float) -> bool:
     """Is it heard from? A server beats every five seconds."""
     return now - server.beat < BEAT_LIMIT_S
-
-
-def look_closely(db: Connection, call_id: str) -> Detail:
-    raw = watch.decision(db, call_id)
-    return Detail(
-        call_id=call_id,
-        attempts=tuple(watch.attempts(db, call_id)),
-        why=clean_json(raw) if raw else None,
-    )

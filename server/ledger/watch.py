@@ -90,27 +90,6 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
-    """One attempt of a call."""
-
-    n: int
-    provider: str
-    model: str
-    started: float
-    first_token_at: float | None
-    ended: float
-    outcome: str
-    http_status: int | None
-    error: str | None
-    provider_request_id: str | None
-    waited_s: float
-    waited_for: str | None
-    output_tokens: int | None
-    cost_nano: int | None
-    cost_kind: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
     """A budget in the window that is open now."""
 
@@ -303,17 +282,6 @@ def used_since(db: Connection, since: float) -> list[Used]:
               SUM(ifnull(cost_nano, 0)) AS cost_nano FROM calls
               WHERE ended > ? GROUP BY 1, 2, 3, 4, 5) LIMIT 5000"""
     return select(db, Used, rest, (since,))
-
-
-def attempts(db: Connection, call_id: str) -> list[Tried]:
-    return select(db, Tried, "FROM attempts WHERE call_id = ? ORDER BY n LIMIT 100", (call_id,))
-
-
-def decision(db: Connection, call_id: str) -> bytes | None:
-    """The routing decision as stored, undecoded."""
-    query = "SELECT CAST(json AS BLOB) FROM decisions WHERE call_id = ?"
-    row = db.execute(query, (call_id,)).fetchone()
-    return bytes(row[0]) if row else None
 
 
 def renew_lease(path: Path, gate: Path, *, watcher: str, pid: int, now: float) -> None:
