@@ -1,19 +1,37 @@
 """View 1: the calls of every server process, running and finished."""
 
+from collections.abc import Mapping
+from typing import ClassVar, cast
+
+from textual.widgets import Input
+
+from ..server.ledger.closeup import Correction
 from ..server.ledger.watch import Finished, Running
-from . import call, calls
+from . import calls
+from .acting import act
+from .actions import Action
+from .call import Around, detail_lines
+from .dialogs import Confirm
 from .figures import count_of, duration, percent
+from .reader import alive
 from .rows import Column, Look, Row
 from .sieve import sieve
 from .view import Contents, View
 
 FINISHED = "\nfinished"
+PANE_LINES = 12
 NO_CALLS = "\n  No calls yet.\n\n  They appear here as soon as an agent uses a tool of Roundhouse."
 
 
 class LiveView(View):
     NAME = "live"
     FOLLOWS = True
+    READS: ClassVar[frozenset[str]] = frozenset(["corrections"])
+    ACTIONS: ClassVar[tuple[Action, ...]] = (
+        Action(
+            name="cancel", key="x", title="Cancel call", word="cancel", needs_row=True, steers=True
+        ),
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,15 +46,18 @@ class LiveView(View):
         finished = [call for call in self.store.finished if self._keeps(call)]
         keys = [call.call_id for call in running]
         first = len(keys)
+        corrections, heard = self._corrections(), self._heard(look)
         if finished:
             keys += [FINISHED, *(call.call_id for call in finished)]
 
         def row_at(index: int) -> Row:
             if index < first:
-                return calls.running_row(running[index], columns, look)
+                call = running[index]
+                return calls.running_row(call, columns, look, gone=call.server not in heard)
             if index == first:
                 return Row(key=FINISHED, rule="finished")
-            return calls.finished_row(finished[index - first - 1], columns, look)
+            ended = finished[index - first - 1]
+            return calls.finished_row(ended, columns, look, corrections.get(ended.call_id))
 
         return Contents(
             keys=keys,
@@ -51,7 +72,57 @@ class LiveView(View):
         found = self._call(key)
         if found is None:
             return ["this call is no longer held"]
-        return call.detail_lines(found, self.store.snapshot.detail, look, width)
+        snapshot = self.store.snapshot
+        around = Around(
+            servers=snapshot.servers,
+            holdings=snapshot.holdings,
+            gone=found.server not in self._heard(look),
+        )
+        return detail_lines(found, snapshot.detail, around, look, width, self._room())
+
+    def _room(self) -> int:
+        """Lines of the detail: a pane's, or what header and footer leave of a small screen."""
+        if not self.has_class("small"):
+            return PANE_LINES
+        return max(1, self.size.height - 3 - self.has_class("bannered") - bool(self.query(Input)))
+
+    def may(self, action: Action, key: str) -> str:
+        refusal = super().may(action, key)
+        if refusal or action.name != "cancel":
+            return refusal
+        call = self._call(key)
+        return "" if isinstance(call, Running) else "this call has ended"
+
+    def do_cancel(self, key: str) -> None:
+        call = self._call(key)
+        if not isinstance(call, Running):
+            return
+        name = calls.target(call) or "no model yet"
+        asked = f"{call.tool} for {call.client}, {name}, {call.phase}"
+        question = Confirm(
+            f"Cancel call {key}?",
+            more=(asked, "It ends at once; what was spent so far stays spent."),
+            yes="Cancel the call",
+        )
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                argument = {"call_id": call.call_id}
+                what = f"cancel call {call.call_id}"
+                act(self.watching, "cancel", argument, call.server, what=what)
+
+        self.app.push_screen(question, answered)
+
+    def _corrections(self) -> Mapping[str, Correction]:
+        found = self.store.snapshot.extra.get("corrections")
+        rows = cast("list[Correction]", found) if isinstance(found, list) else []
+        return {row.call_id: row for row in rows}
+
+    def _heard(self, look: Look) -> frozenset[str]:
+        """The servers heard from at the last look that succeeded."""
+        at = min(look.now, self.watching.looked_at())
+        servers = self.store.snapshot.servers
+        return frozenset(server.id for server in servers if alive(server, at))
 
     def _call(self, key: str) -> Running | Finished | None:
         found = (call for call in self.store.snapshot.running if call.call_id == key)
