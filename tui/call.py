@@ -85,9 +85,11 @@ def why_lines(call: Running | Finished, seen: Detail, look: Look, width: int) ->
 
 def end_lines(call: Running | Finished, seen: Detail, look: Look) -> list[str]:
     lines = [token_line(call)]
-    for tried in seen.attempts:
-        if tried.error and tried.outcome != "ok":
-            lines.append(f"ERROR   attempt {tried.n}: {tried.error}")
+    lines += [
+        f"ERROR   attempt {tried.n}: {tried.error}"
+        for tried in seen.attempts
+        if tried.error and tried.outcome != "ok"
+    ]
     if isinstance(call, Finished) and call.error:
         lines.append(f"ERROR   {call.error}")
     for each in seen.corrected:

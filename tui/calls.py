@@ -30,6 +30,7 @@ MIDDLE = (STATE, DURATION, CLIENT, TASK, ROUTE, TRIES, IN, OUT, SPEED, COST)
 NARROW = (STATE, DURATION, TASK, ROUTE, TRIES, OUT, SPEED, COST)
 TINY = (STATE, DURATION, ROUTE, OUT, COST)
 
+ROOMY = 32  # cells of a route that has words beside it
 PID = re.compile(r"pid \d+")
 SHORT_KINDS = {
     "over_budget": "budget",
@@ -155,14 +156,15 @@ def running_route(
 ) -> str:
     route, room = target(call) or "choosing", room_of(columns)
     if gone:
-        return tailed(route, ", its server is gone", room)
+        return tailed(route, ", its server is gone" if room >= ROOMY else ", no server", room)
     if call.phase == "retry" and call.next_try_at is not None:
         why = call.trail.rpartition(" ")[2]
         left = call.next_try_at - look.now
-        again = f"again in {duration(left)}" if left > 0 else "again now"
-        return tailed(route, f" {glyphs.FAILED}{why}, {again}", room)
+        soon = f"in {duration(left)}" if left > 0 else "now"
+        tail = f", again {soon}" if room >= ROOMY else f" {soon}"
+        return tailed(route, f" {glyphs.FAILED}{why}{tail}", room)
     if call.phase == "queue":
-        return tailed(route, ", waits for a place", room)
+        return joined(route, call.trail, room)
     return joined(route, call.trail, room)
 
 

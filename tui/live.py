@@ -90,12 +90,11 @@ class LiveView(View):
         refusal = super().may(action, key)
         if refusal or action.name != "cancel":
             return refusal
-        call = self._call(key)
-        return "" if isinstance(call, Running) else "this call has ended"
+        return "" if self._running(key) else "this call has ended"
 
     def do_cancel(self, key: str) -> None:
-        call = self._call(key)
-        if not isinstance(call, Running):
+        call = self._running(key)
+        if call is None:
             return
         name = calls.target(call) or "no model yet"
         asked = f"{call.tool} for {call.client}, {name}, {call.phase}"
@@ -111,7 +110,7 @@ class LiveView(View):
                 what = f"cancel call {call.call_id}"
                 act(self.watching, "cancel", argument, call.server, what=what)
 
-        self.app.push_screen(question, answered)
+        self.app.push_screen(question, answered)  # pyright: ignore[reportUnknownMemberType]
 
     def _corrections(self) -> Mapping[str, Correction]:
         found = self.store.snapshot.extra.get("corrections")
@@ -124,10 +123,12 @@ class LiveView(View):
         servers = self.store.snapshot.servers
         return frozenset(server.id for server in servers if alive(server, at))
 
+    def _running(self, key: str) -> Running | None:
+        return next((call for call in self.store.snapshot.running if call.call_id == key), None)
+
     def _call(self, key: str) -> Running | Finished | None:
-        found = (call for call in self.store.snapshot.running if call.call_id == key)
         ended = (call for call in self.store.finished if call.call_id == key)
-        return next(found, None) or next(ended, None)
+        return self._running(key) or next(ended, None)
 
     def _keeps(self, call: Running | Finished) -> bool:
         """The filter's answer, remembered per finished call."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ..server.ledger.closeup import Corrected, Tried
 from ..server.ledger.watch import Finished, Running
 from . import glyphs
-from .calls import cost, short_kind, target
+from .calls import cost, target
 from .closeup import correction_of
 from .draw import Phase, fit, time_line, time_scale
 from .figures import duration, money, speed, tokens
@@ -28,7 +28,8 @@ class Lines:
     def head(self, earlier: int) -> str:
         title = f"ATTEMPTS (+{earlier} earlier)" if earlier else "ATTEMPTS"
         scale = fit(time_scale(self.end - self.begin, self.bar), self.bar)
-        return f"{fit(title, PREFIX + self.name)}{scale}".rstrip()
+        ends = fit("OUTCOME", self.after) + fit("COST $", 9, "right")
+        return f"{fit(title, PREFIX + self.name)}{scale} {ends}"
 
     def line(self, lead: str, name: str, phases: Sequence[Phase], said: str, paid: str) -> str:
         drawn = time_line(phases, begin=self.begin, end=self.end, width=self.bar)
