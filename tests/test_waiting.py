@@ -1,22 +1,15 @@
-"""What those who watch see of calls that wait: for a place, for the next try, for the end."""
+"""What those who watch see of calls that wait: for a place, or for nobody any more."""
 
 import json
-import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
-from seats import Inside, budget, chain, scripted, seated, served, settled
-from upstream import answer, in_turn, spoken, upstream
-
-from roundhouse_mcp.server.ledger import servers
+from seats import chain, scripted, seated, served, settled
+from upstream import spoken, upstream
 
 ONE_PLACE = "concurrency = 1\n"
-
-
-async def watched(seat: Inside) -> None:
-    """Somebody looks, so that progress is written."""
-    await seat.desk.ledger.write(servers.watch, "me", pid=os.getpid(), until=seat.desk.clock() + 60)
 
 
 async def inflight(home: Path, where: str) -> dict[str, Any]:
@@ -33,17 +26,17 @@ async def test_a_call_that_waits_for_a_place_is_seen_waiting_and_then_running(
         seated(tmp_path, served("one", server.url, more=ONE_PLACE)) as seat,
         anyio.create_task_group() as group,
     ):
-        group.start_soon(lambda: seat.said("complete", prompt="first", task="code"))
+        group.start_soon(partial(seat.said, "complete", prompt="first", task="code"))
         first = await inflight(tmp_path, "phase != 'queue'")
-        group.start_soon(lambda: seat.said("complete", prompt="second", task="quick"))
+        group.start_soon(partial(seat.said, "complete", prompt="second", task="quick"))
         second = await inflight(tmp_path, "phase = 'queue'")
         go.set()
         placed = await inflight(tmp_path, "task = 'quick' AND attempt = 1")
 
-    assert (first["task"], first["attempt"]) == ("code", 1)
-    assert (second["task"], second["attempt"], second["reserved_nano"]) == ("quick", 0, 0)
-    assert (second["provider"], second["model"]) == ("one", "m")
-    assert placed["reserved_nano"] > 0
+        assert (first["task"], first["attempt"]) == ("code", 1)
+        assert (second["task"], second["attempt"], second["reserved_nano"]) == ("quick", 0, 0)
+        assert (second["provider"], second["model"]) == ("one", "m")
+        assert placed["reserved_nano"] > 0
     assert seat.rows("SELECT * FROM inflight") == []
     assert len(seat.rows("SELECT * FROM calls WHERE status = 'ok'")) == 2
 
@@ -55,9 +48,9 @@ async def test_a_call_cancelled_while_it_waits_for_a_place_leaves_no_row(tmp_pat
         seated(tmp_path, served("one", server.url, more=ONE_PLACE)) as seat,
         anyio.create_task_group() as group,
     ):
-        group.start_soon(lambda: seat.said("complete", prompt="first"))
+        group.start_soon(partial(seat.said, "complete", prompt="first"))
         await inflight(tmp_path, "attempt = 1")
-        group.start_soon(lambda: seat.refused("complete", prompt="second"))
+        group.start_soon(partial(seat.refused, "complete", prompt="second"))
         waits = await inflight(tmp_path, "phase = 'queue'")
         run = seat.desk.calls.shelf.find(waits["call_id"])
         assert run is not None
@@ -65,41 +58,8 @@ async def test_a_call_cancelled_while_it_waits_for_a_place_leaves_no_row(tmp_pat
         (ended,) = await settled(tmp_path, "SELECT status, attempts FROM calls")
         go.set()
 
-    assert ended == {"status": "cancelled", "attempts": 0}
+        assert ended == {"status": "cancelled", "attempts": 0}
     assert seat.rows("SELECT * FROM inflight") == []
-
-
-async def test_a_call_that_waits_for_its_next_try_holds_no_money(tmp_path: Path) -> None:
-    async with (
-        upstream(in_turn(answer("{}", status=503, retry_after="1"), spoken("a", "b"))) as server,
-        seated(tmp_path, served("one", server.url), budget("1")) as seat,
-        anyio.create_task_group() as group,
-    ):
-        group.start_soon(lambda: seat.said("complete", prompt="Hi"))
-        waits = await inflight(tmp_path, "phase = 'retry'")
-
-    assert (waits["reserved_nano"], waits["trail"]) == (0, "one/m 503")
-    assert waits["next_try_at"] > waits["started"]
-
-
-async def test_why_a_call_goes_where_it_goes_is_told_while_it_runs(tmp_path: Path) -> None:
-    go = anyio.Event()
-    out = '[providers.out]\nlike = "openai"\nbase_url = "mock://out"\nmodels = ["m"]\n'
-    async with (
-        upstream(spoken("a", "b", pause=go)) as server,
-        seated(tmp_path, served("one", server.url), out) as seat,
-        anyio.create_task_group() as group,
-    ):
-        await watched(seat)
-        group.start_soon(lambda: seat.said("complete", prompt="Hi", model="one/m"))
-        with anyio.fail_after(5):
-            (early,) = await settled(tmp_path, "SELECT * FROM decisions")
-        assert seat.rows("SELECT * FROM calls") == []
-        go.set()
-
-    (late,) = seat.rows("SELECT * FROM decisions")
-    assert late == early
-    assert json.loads(late["json"])["candidates"][0]["provider"] == "one"
 
 
 async def test_the_decision_names_those_whose_turn_came_when_they_were_not_free(

@@ -85,13 +85,11 @@ def why_lines(call: Running | Finished, seen: Detail, look: Look, width: int) ->
 
 def end_lines(call: Running | Finished, seen: Detail, look: Look) -> list[str]:
     lines = [token_line(call)]
-    lines += [
-        f"ERROR   attempt {tried.n}: {tried.error}"
-        for tried in seen.attempts
-        if tried.error and tried.outcome != "ok"
-    ]
+    errors = attempt_errors(seen.attempts)
     if isinstance(call, Finished) and call.error:
-        lines.append(f"ERROR   {call.error}")
+        errors.append(call.error)
+    if errors:
+        lines.append(f"ERROR   {' · '.join(errors)}")
     for each in seen.corrected:
         changed = ("+" if each.delta_nano >= 0 else "") + money(each.delta_nano)
         said = f"attempt {each.attempt} {changed}, {each.why} (by {each.by}"
@@ -99,9 +97,18 @@ def end_lines(call: Running | Finished, seen: Detail, look: Look) -> list[str]:
     return lines
 
 
+def attempt_errors(attempts: Sequence[Tried]) -> list[str]:
+    """What went wrong, once for all attempts at which it did."""
+    told: dict[str, list[str]] = {}
+    for tried in attempts:
+        if tried.error and tried.outcome != "ok":
+            told.setdefault(tried.error, []).append(str(tried.n))
+    return [f"attempt {', '.join(numbers)}: {error}" for error, numbers in told.items()]
+
+
 def token_line(call: Running | Finished) -> str:
     if isinstance(call, Running):
-        said = f"TOKENS  in about {tokens(call.input_tokens)} · out {tokens(call.output_tokens)}"
+        said = f"TOKENS  in ~{tokens(call.input_tokens)} · out {tokens(call.output_tokens)}"
         first, tail = call.first_token_at, ""
     else:
         said = (

@@ -19,13 +19,14 @@ from .sieve import sieve
 from .view import Contents, View
 
 FINISHED = "\nfinished"
-PANE_LINES = 12
+PANE_LINES = 14
 NO_CALLS = "\n  No calls yet.\n\n  They appear here as soon as an agent uses a tool of Roundhouse."
 
 
 class LiveView(View):
     NAME = "live"
     FOLLOWS = True
+    CSS = f"LiveView #pane {{ height: {PANE_LINES + 2}; }}"
     READS: ClassVar[frozenset[str]] = frozenset(["corrections"])
     ACTIONS: ClassVar[tuple[Action, ...]] = (
         Action(
@@ -90,10 +91,10 @@ class LiveView(View):
         refusal = super().may(action, key)
         if refusal or action.name != "cancel":
             return refusal
-        return "" if self._running(key) else "this call has ended"
+        return "" if self._in_flight(key) else "this call has ended"
 
     def do_cancel(self, key: str) -> None:
-        call = self._running(key)
+        call = self._in_flight(key)
         if call is None:
             return
         name = calls.target(call) or "no model yet"
@@ -123,12 +124,12 @@ class LiveView(View):
         servers = self.store.snapshot.servers
         return frozenset(server.id for server in servers if alive(server, at))
 
-    def _running(self, key: str) -> Running | None:
+    def _in_flight(self, key: str) -> Running | None:
         return next((call for call in self.store.snapshot.running if call.call_id == key), None)
 
     def _call(self, key: str) -> Running | Finished | None:
         ended = (call for call in self.store.finished if call.call_id == key)
-        return self._running(key) or next(ended, None)
+        return self._in_flight(key) or next(ended, None)
 
     def _keeps(self, call: Running | Finished) -> bool:
         """The filter's answer, remembered per finished call."""

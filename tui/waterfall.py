@@ -12,7 +12,7 @@ from .figures import duration, money, speed, tokens
 from .rows import Look
 
 WIDE = 100
-PREFIX = 4
+PREFIX, WIDE_AFTER = 4, 24
 ABOUT = ("estimated", "presumed")
 
 
@@ -22,7 +22,7 @@ class Lines:
     def __init__(self, call: Running | Finished, look: Look, width: int) -> None:
         self.begin = call.started
         self.end = look.now if isinstance(call, Running) else call.ended
-        self.name, self.after = (30, 24) if width >= WIDE else (22, 13)
+        self.name, self.after = (30, WIDE_AFTER) if width >= WIDE else (22, 13)
         self.bar = max(8, width - PREFIX - self.name - self.after - 11)
 
     def head(self, earlier: int) -> str:
@@ -48,7 +48,7 @@ class Lines:
             str(tried.n),
             f"{tried.provider}/{tried.model}",
             phases_of(tried),
-            outcome_of(tried, short=self.after < 20),
+            outcome_of(tried, short=self.after < WIDE_AFTER),
             paid_for(tried, correction_of(corrected, tried.n)),
         )
 
@@ -66,8 +66,8 @@ class Lines:
         if call.phase == "retry" and call.next_try_at is not None:
             said = f"{glyphs.RETRY} in {duration(call.next_try_at - look.now)}"
         if first:
-            rate = speed(call.output_tokens, call.beat - first)
-            said += f" {tokens(call.output_tokens)} out {rate} tok/s"
+            word = "" if self.after < WIDE_AFTER else f"{call.phase} "
+            said = f"{glyphs.RUNNING} {word}{speed(call.output_tokens, call.beat - first)} tok/s"
         held = money(call.reserved_nano, about=call.reserved_nano > 0)
         return self.line(number, target(call) or "choosing", phases, said, held)
 

@@ -74,20 +74,28 @@ def left_out(excluded: Sequence[Data], look: Look) -> list[str]:
         if len(members) > ALIKE:
             told.append(f"{glyphs.FAILED} {len(members)} others: {reason}")
         else:
-            told += [f"{sign_of(one)} {name_of(one)}: {skipped(one, look)}" for one in members]
+            told += [excluded_words(one, look) for one in members]
     return told
 
 
+def excluded_words(excluded: Data, look: Look) -> str:
+    """An entry without a model is a whole group; its reason comes first."""
+    why, name = skipped(excluded, look), name_of(excluded)
+    said = f"{name}: {why}" if excluded.get("model") else f"{why}: {name}"
+    return f"{sign_of(excluded)} {said}"
+
+
 def sign_of(excluded: Data) -> str:
-    return glyphs.OPEN if excluded.get("reason") in ADMITTED else glyphs.FAILED
+    return glyphs.OPEN if str(excluded.get("reason")) in ADMITTED else glyphs.FAILED
 
 
 def skipped(excluded: Data, look: Look) -> str:
     """Why it was left out, and until when, as far as that is told."""
     reason = str(excluded.get("reason")).replace("_", " ")
-    detail = str(excluded.get("detail") or "")
-    said = detail if reason in detail or not detail else f"{reason}: {detail}"
-    return ", ".join(filter(None, (said or reason, until(excluded.get("until"), look))))
+    said = str(excluded.get("detail") or reason)
+    if str(excluded.get("reason")) in ADMITTED and reason not in said:
+        said = f"{reason}: {said}"
+    return ", ".join(filter(None, (said, until(excluded.get("until"), look))))
 
 
 def until(moment: Any, look: Look) -> str:
