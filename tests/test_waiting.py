@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from seats import chain, scripted, seated, served, settled
+from seats import budget, chain, scripted, seated, served, settled
 from upstream import spoken, upstream
 
+from roundhouse_mcp.server.explain import planned
+
+DEAR = scripted("dear", "text=dear", price=("1000", "1000"))
 ONE_PLACE = "concurrency = 1\n"
 
 
@@ -80,8 +83,28 @@ async def test_the_decision_names_those_whose_turn_came_when_they_were_not_free(
         await seat.said("complete", prompt="Hi")
         (row,) = seat.rows("SELECT json FROM decisions ORDER BY call_id DESC LIMIT 1")
 
-    (passed,) = json.loads(row["json"])["passed_by"]
+    decision = json.loads(row["json"])
+    (passed,) = decision["passed_by"]
     assert (passed["provider"], passed["reason"]) == ("first", "hold")
+    assert any("first/m was passed by when its turn came: hold" in w for w in planned(decision, []))
+
+
+async def test_a_call_that_waits_for_its_user_is_seen_with_the_number_to_approve(
+    tmp_path: Path,
+) -> None:
+    asks = budget("0.01") + 'at_limit = "ask"\n'
+    async with (
+        seated(tmp_path, DEAR, asks) as seat,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(partial(seat.call, "complete", prompt="Hi", max_tokens=1000))
+        waits = await inflight(tmp_path, "phase = 'queue'")
+
+        assert (waits["trail"], waits["reserved_nano"]) == ("asks for approval 1", 0)
+        run = seat.desk.calls.shelf.find(waits["call_id"])
+        assert run is not None
+        await seat.desk.calls.stop(run)
+        assert seat.rows("SELECT * FROM inflight") == []
 
 
 def hold_first(db: Any) -> None:

@@ -9,8 +9,9 @@ from ..server.ledger.closeup import Correction
 from ..server.ledger.watch import Finished, Running
 from . import glyphs
 from .draw import fit
-from .figures import NOTHING, duration, money, speed, time_of_day, tokens
+from .figures import NANO, NOTHING, duration, money, speed, time_of_day, tokens
 from .rows import Cells, Column, Look, Row, Tone, row_of
+from .sieve import Fields, Value
 
 STATE = Column(key="state", title="STATE", width=9)
 LONG_ROUTE = Column(key="route", title="ROUTE ← what failed before", width=12, flex=True)
@@ -163,8 +164,8 @@ def running_route(
         soon = f"in {duration(left)}" if left > 0 else "now"
         tail = f", again {soon}" if room >= ROOMY else f" {soon}"
         return tailed(route, f" {glyphs.FAILED}{why}{tail}", room)
-    if call.phase == "queue":
-        return joined(route, call.trail, room)
+    if call.phase == "queue" and not call.attempt and call.trail:
+        return tailed(route, f", {call.trail}", room)
     return joined(route, call.trail, room)
 
 
@@ -209,20 +210,34 @@ def came_from(failed: Sequence[str]) -> str:
     return " ".join(word if n == 1 else f"{word}×{n}" for word, n in counted.items())
 
 
-def fields_of(call: Running | Finished) -> dict[str, str]:
-    """What the filter line looks in."""
-    state = call.phase if isinstance(call, Running) else call.status
-    error = "" if isinstance(call, Running) else call.error or ""
-    return {
+def fields_of(call: Running | Finished) -> Fields:
+    """What the filter looks in: dollars, seconds, tokens."""
+    fields: dict[str, Value] = {
         "call": call.call_id,
         "tool": call.tool,
         "client": call.client,
         "project": call.project,
         "task": call.task or "",
         "strategy": call.strategy or "",
+        "privacy": call.privacy,
         "provider": call.provider or "",
         "model": call.model or "",
-        "status": state,
         "trail": call.trail,
-        "error": error,
+        "fallback": bool(call.trail) and not (isinstance(call, Running) and call.attempt == 0),
+        "in": call.input_tokens,
+        "out": call.output_tokens,
     }
+    first = call.first_token_at
+    if isinstance(call, Running):
+        streamed, until = call.beat - first if first else 0.0, call.beat
+        fields |= {"status": call.phase, "attempts": call.attempt, "error": ""}
+        fields["reserved"] = call.reserved_nano / NANO
+    else:
+        streamed, until = call.ended - first if first else 0.0, call.ended
+        fields |= {"status": call.status, "attempts": call.attempts, "error": call.error or ""}
+        fields |= {"cached": call.cached_tokens, "at": call.ended}
+        fields["cost"] = None if call.cost_nano is None else call.cost_nano / NANO
+    fields["dur"] = until - call.started
+    fields["ttft"] = first - call.started if first else None
+    fields["tok/s"] = call.output_tokens / streamed if call.output_tokens and streamed else None
+    return fields

@@ -1,6 +1,7 @@
 """View 1: the calls of every server process, running and finished."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import ClassVar, cast
 
 from textual.widgets import Input
@@ -15,7 +16,6 @@ from .dialogs import Confirm
 from .figures import count_of, duration, percent
 from .reader import alive
 from .rows import Column, Look, Row
-from .sieve import sieve
 from .view import Contents, View
 
 FINISHED = "\nfinished"
@@ -26,6 +26,7 @@ NO_CALLS = "\n  No calls yet.\n\n  They appear here as soon as an agent uses a t
 class LiveView(View):
     NAME = "live"
     FOLLOWS = True
+    SEARCHES = True
     CSS = f"LiveView #pane {{ height: {PANE_LINES + 2}; }}"
     READS: ClassVar[frozenset[str]] = frozenset(["corrections"])
     ACTIONS: ClassVar[tuple[Action, ...]] = (
@@ -45,6 +46,8 @@ class LiveView(View):
     def contents(self, columns: tuple[Column, ...], look: Look) -> Contents:
         running = [call for call in self.store.snapshot.running if self._keeps(call)]
         finished = [call for call in self.store.finished if self._keeps(call)]
+        finished += self.store.older
+        held = (*self.store.snapshot.running, *self.store.finished)
         keys = [call.call_id for call in running]
         first = len(keys)
         corrections, heard = self._corrections(), self._heard(look)
@@ -66,6 +69,8 @@ class LiveView(View):
             status=self._hour(look),
             empty=NO_CALLS,
             rules=frozenset([FINISHED]),
+            fields=lambda: map(calls.fields_of, held),
+            record_at=lambda at: asdict(running[at] if at < first else finished[at - first - 1]),
         )
 
     def detail(self, key: str, look: Look, width: int) -> list[str]:
@@ -128,7 +133,8 @@ class LiveView(View):
         return next((call for call in self.store.snapshot.running if call.call_id == key), None)
 
     def _call(self, key: str) -> Running | Finished | None:
-        ended = (call for call in self.store.finished if call.call_id == key)
+        held = (*self.store.finished, *self.store.older)
+        ended = (call for call in held if call.call_id == key)
         return self._in_flight(key) or next(ended, None)
 
     def _keeps(self, call: Running | Finished) -> bool:
@@ -138,7 +144,7 @@ class LiveView(View):
         if self._kept_for != self.filter_text:
             self._kept_for = self.filter_text
             self._kept.clear()
-            self._test = sieve(self.filter_text)
+            self._test = self.kept(self.watching.look())
         if isinstance(call, Running):
             return self._test(calls.fields_of(call))
         if call.call_id not in self._kept:

@@ -34,6 +34,7 @@ async def ask_to_cancel(app: WatchApp, pilot: Pilot[None]) -> None:
     await pilot.press("y")
 
 
+@pytest.mark.slow
 async def test_x_cancels_a_call_in_another_process_once_two_watchers_ask_for_it() -> None:
     refused: list[str] = []
     async with AsyncExitStack() as stack:
