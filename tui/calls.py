@@ -176,7 +176,7 @@ def finished_route(call: Finished, columns: tuple[Column, ...]) -> str:
         died = f"{pid[0]} died" if pid else "its server died"
         return tailed(route, f", {died}", room) if route else died
     if call.status == "ok" or not call.error:
-        return joined(route, call.trail, room)
+        return joined(route or "nothing was sent", call.trail, room)
     return (
         f"{fit_within(route, room // 2)}, {call.error}" if route and call.attempts else call.error
     )

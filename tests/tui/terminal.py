@@ -27,6 +27,7 @@ CLIENTS = ("cursor", "claude-code", "zed", "script")
 PIECES = 60
 EACH_S = 0.08
 WAIT_S = 20.0
+ESCAPE_S = 0.25  # a key that follows escape sooner is one key with it, in every terminal
 
 
 @dataclass(slots=True)
@@ -51,26 +52,31 @@ class Terminal:
 
     async def press(self, *keys: str) -> None:
         await self.tmux("send-keys", *keys)
+        if keys[-1] == "Escape":
+            await anyio.sleep(ESCAPE_S)
 
     async def screen(self) -> str:
         return await self.tmux("capture-pane", "-p", check=False)
 
     async def showing(self, *words: str) -> str:
-        """The screen, as soon as it holds all these words. Raises TimeoutError with what it shows
-        instead."""
-        shown = ""
+        """The screen, as soon as it holds all these words twice in a row: one look may meet a
+        frame that is half painted. Raises TimeoutError with what it shows instead."""
+        shown, seen = "", 0
         with anyio.move_on_after(WAIT_S):
-            while True:
+            while seen < 2:
                 shown = await self.screen()
-                if all(word in shown for word in words):
-                    return shown
+                seen = seen + 1 if all(word in shown for word in words) else 0
                 await anyio.sleep(0.05)
+            return shown
         raise TimeoutError(f"no {words} on:\n{shown}")
 
     async def ended(self) -> None:
-        with anyio.fail_after(WAIT_S):
-            while (await self.tmux("list-sessions", check=False)).strip():  # noqa: ASYNC110
+        """Until the program has ended. Raises TimeoutError with what it shows instead."""
+        with anyio.move_on_after(WAIT_S):
+            while (await self.tmux("list-sessions", check=False)).strip():
                 await anyio.sleep(0.05)
+            return
+        raise TimeoutError(f"still there:\n{await self.screen()}")
 
 
 @asynccontextmanager
@@ -112,7 +118,7 @@ async def load(home: Path) -> AsyncGenerator[None]:
             chain("full", "quick", "slow"),
             budget("20", period="day"),
             budget("0.5", scope="client:zed", period="month"),
-            served("slow", slow.url, more="concurrency = 2\n", price=("3", "15")),
+            served("slow", slow.url, more="concurrency = 1\n", price=("3", "15")),
             served("quick", quick.url, price=("1", "4")),
             served("full", full.url, price=("1", "4")),
         )
@@ -146,8 +152,9 @@ class Shot:
     screen: str
 
 
-TOUR: Sequence[tuple[Sequence[str], Sequence[str]]] = (
-    ((), ("[1 Live]", "● 4 servers", "▶ stream", "✓ ok")),
+RESIZE = "resize"
+TOUR: Sequence[tuple[Sequence[str], Sequence[str]]] = (  # pressed, and what the screen then holds
+    ((), ("[1 Live]", "● 4 servers", "▶ stream", "▶ queue", "✓ ok")),
     (("2",), ("[2 Budgets]", "client:zed", "global")),
     (("3",), ("[3 Circuits]", "full")),
     (("4",), ("[4 Providers]",)),
@@ -157,13 +164,16 @@ TOUR: Sequence[tuple[Sequence[str], Sequence[str]]] = (
     (("/",), ("filter",)),
     (("-l", "slow"), ("filter: slow",)),
     (("Enter",), ("filter: slow", "▶ stream")),
-    (("Enter",), ("ATTEMPTS", "WHY   1 slow/m")),
+    (("Enter",), ("ATTEMPTS", "WHY   1 slow/m", "esc back")),
     (("Escape",), ("enter detail",)),
     (("Escape",), ("filter: none",)),
     (("x",), ("Cancel call",)),
     (("y",), ("is cancelled", "– cancel")),
-    (("?",), ("help",)),
-    (("Escape",), ("[1 Live]", "▶ stream")),
+    (("?",), ("esc or ? closes",)),
+    (("Escape",), ("[1 Live]", "▶ stream", "enter detail")),
+    ((RESIZE, "80", "24"), ("[1Live]", "▶ stream")),
+    (("Enter",), ("WHY", "ATTEMPTS", "esc back")),
+    (("Escape",), ("[1Live]", "enter detail")),
 )
 
 
@@ -172,7 +182,9 @@ async def tour(home: Path, size: tuple[int, int] = SIZE) -> list[Shot]:
     shots: list[Shot] = []
     async with load(home), terminal(home, size) as watch:
         for keys, words in TOUR:
-            if keys:
+            if keys[:1] == (RESIZE,):
+                await watch.tmux("resize-window", "-x", keys[1], "-y", keys[2])
+            elif keys:
                 await watch.press(*keys)
             shots.append(Shot(" ".join(keys), await watch.showing(*words)))
         await watch.press("q")

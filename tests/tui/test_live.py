@@ -15,6 +15,7 @@ from roundhouse_mcp.tui.table import Table
 
 SIZES = [(120, 36), (80, 24)]
 EVIL = "a\x1b]52;c;RVZJTA==\x07b\x1b[31mc\x9bd\u202ee\u200bf\n[/oops][@click=app.quit]\U000e0041"
+LOOKED_AT = {SIZES[0]: ("run", "again", "lost"), SIZES[1]: ("run", "queue", "gone", "paid")}
 sizes = pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 CLAUDE = {"provider": "anthropic", "model": "claude-sonnet-4-5"}
 GPT = {"provider": "openai", "model": "gpt-5-mini"}
@@ -119,7 +120,7 @@ async def test_every_state_of_a_call_is_told_and_each_call_can_be_looked_at(
 
     async with watched(size) as (app, pilot):
         check(app, named("calls", size))
-        for call_id in ("run", "again", "queue", "gone", "lost", "paid"):
+        for call_id in LOOKED_AT[size]:
             await opened(app, pilot, call_id)
             check(app, named(f"call_{call_id}", size))
             await pilot.press("escape")

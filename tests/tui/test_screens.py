@@ -48,17 +48,6 @@ async def test_enter_opens_the_detail_of_the_row(view: str, size: tuple[int, int
 
 
 @sizes
-async def test_a_running_call_shows_its_attempt_so_far(size: tuple[int, int]) -> None:
-    seeds.seed(HOME)
-
-    async with watched(size) as (app, pilot):
-        await pilot.press("j", "j", "j", "enter")
-        await until(pilot, lambda: app.store.snapshot.detail is not None)
-
-        check(app, named("live_running", size))
-
-
-@sizes
 async def test_without_a_ledger_the_first_steps_are_shown(size: tuple[int, int]) -> None:
     async with watched(size) as (app, _):
         check(app, named("missing", size))
