@@ -73,7 +73,7 @@ class Terminal:
     async def ended(self) -> None:
         """Until the program has ended. Raises TimeoutError with what it shows instead."""
         with anyio.move_on_after(WAIT_S):
-            while (await self.tmux("list-sessions", check=False)).strip():
+            while (await self.tmux("list-sessions", check=False)).strip():  # noqa: ASYNC110
                 await anyio.sleep(0.05)
             return
         raise TimeoutError(f"still there:\n{await self.screen()}")
@@ -138,8 +138,8 @@ def busy(group: TaskGroup, seat: Seat, **arguments: str) -> None:
 
     async def again() -> None:
         while True:
-            await seat.call("complete", prompt="Write sixty words.", **wanted)
-            await anyio.sleep(0.2)
+            result = await seat.call("complete", prompt="Write sixty words.", **wanted)
+            await anyio.sleep(1.0 if result.is_error else 0.2)
 
     group.start_soon(again)
 
@@ -166,9 +166,9 @@ TOUR: Sequence[tuple[Sequence[str], Sequence[str]]] = (  # pressed, and what the
     (("Enter",), ("filter: slow", "▶ stream")),
     (("Enter",), ("ATTEMPTS", "WHY   1 slow/m", "esc back")),
     (("Escape",), ("enter detail",)),
-    (("Escape",), ("filter: none",)),
-    (("x",), ("Cancel call",)),
-    (("y",), ("is cancelled", "– cancel")),
+    (("x",), ("Cancel call", "slow/m")),
+    (("y",), ("is cancelled",)),
+    (("Escape",), ("– cancel", "quick/m")),
     (("?",), ("esc or ? closes",)),
     (("Escape",), ("[1 Live]", "▶ stream", "enter detail")),
     ((RESIZE, "80", "24"), ("[1Live]", "▶ stream")),
