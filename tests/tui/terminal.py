@@ -46,7 +46,16 @@ class Terminal:
     async def start(self, *options: str) -> None:
         how = launch(self.home)
         env = [f"{name}={value}" for name, value in (how.env or {}).items()]
-        line = ["env", *env, "COLORTERM=truecolor", how.command, "-m", "roundhouse_mcp.server"]
+        line = [
+            "env",
+            "-i",
+            *env,
+            "TERM=screen-256color",
+            "COLORTERM=truecolor",
+            how.command,
+            "-m",
+            "roundhouse_mcp.server",
+        ]
         width, height = map(str, self.size)
         await self.tmux(*("new-session", "-d", "-x", width, "-y", height, *line, "watch", *options))
 
