@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 from seats import budget, chain, scripted, seated, served, settled
-from upstream import spoken, upstream
+from upstream import in_turn, spoken, upstream
 
 from roundhouse_mcp.server.explain import planned
 
@@ -23,9 +23,10 @@ async def inflight(home: Path, where: str) -> dict[str, Any]:
 async def test_a_call_that_waits_for_a_place_is_seen_waiting_and_then_running(
     tmp_path: Path,
 ) -> None:
-    go = anyio.Event()
+    go, end = anyio.Event(), anyio.Event()
+    answers = in_turn(spoken("a", "b", pause=go), spoken("a", "b", pause=end))
     async with (
-        upstream(spoken("a", "b", pause=go)) as server,
+        upstream(answers) as server,
         seated(tmp_path, served("one", server.url, more=ONE_PLACE)) as seat,
         anyio.create_task_group() as group,
     ):
@@ -35,6 +36,7 @@ async def test_a_call_that_waits_for_a_place_is_seen_waiting_and_then_running(
         second = await inflight(tmp_path, "phase = 'queue'")
         go.set()
         placed = await inflight(tmp_path, "task = 'quick' AND attempt = 1")
+        end.set()
 
         assert (first["task"], first["attempt"]) == ("code", 1)
         assert (second["task"], second["attempt"], second["reserved_nano"]) == ("quick", 0, 0)
