@@ -127,7 +127,7 @@ async def test_a_call_fills_every_cell_and_every_line_as_it_runs_and_when_it_end
 async def test_calls_that_wait_say_for_what() -> None:
     async with AsyncExitStack() as stack:
         mute = await stack.enter_async_context(upstream(silence))
-        busy = await stack.enter_async_context(upstream(answer("{}", status=503, retry_after="3")))
+        busy = await stack.enter_async_context(upstream(answer("{}", status=503, retry_after="5")))
         live = await stack.enter_async_context(
             watch(served("mute", mute.url, more="concurrency = 1\n"), served("busy", busy.url))
         )
