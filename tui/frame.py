@@ -115,8 +115,10 @@ class Frame(Screen[None]):
         self.query_one(Table).focus()
 
     def on_resize(self, event: events.Resize) -> None:
-        small = event.size.width < DETAIL_ROOM[0] or event.size.height < DETAIL_ROOM[1]
-        self.set_class(small, "small")
+        narrow, short = event.size.width < DETAIL_ROOM[0], event.size.height < DETAIL_ROOM[1]
+        self.set_class(narrow, "-narrow")
+        self.set_class(short, "-short")
+        self.set_class(narrow or short, "small")
         self.call_after_refresh(self.show)
 
     def on_screen_resume(self) -> None:

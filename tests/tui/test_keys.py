@@ -4,6 +4,7 @@ import pytest
 import seeds
 from screens import HOME, check, screen_text, until, watched
 from textual import events
+from textual.command import CommandPalette
 from textual.widgets import Input
 
 from roundhouse_mcp.tui.table import Table
@@ -147,7 +148,7 @@ async def test_the_command_palette_opens_on_a_colon() -> None:
     async with watched() as (app, pilot):
         await pilot.press("colon")
         await pilot.pause()
-        assert "CommandPalette" in type(app.screen).__name__
+        assert isinstance(app.screen, CommandPalette)
         await pilot.press("escape")
         await pilot.press("q")
 
