@@ -90,27 +90,6 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
-    """One attempt of a call."""
-
-    n: int
-    provider: str
-    model: str
-    started: float
-    first_token_at: float | None
-    ended: float
-    outcome: str
-    http_status: int | None
-    error: str | None
-    provider_request_id: str | None
-    waited_s: float
-    waited_for: str | None
-    output_tokens: int | None
-    cost_nano: int | None
-    cost_kind: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
     """A budget in the window that is open now."""
 
@@ -258,6 +237,22 @@ def finished_after(db: Connection, last_id: int, limit: int) -> list[Finished]:
     return select(db, Finished, "FROM calls WHERE id > ? ORDER BY id LIMIT ?", (last_id, limit))
 
 
+def finished_between(
+    db: Connection, first: int, before: int, condition: str, values: Sequence[object], limit: int
+) -> list[Finished]:
+    """Calls with `first` <= id < `before` that meet the condition, newest first. The condition is
+    our own SQL, never outside text."""
+    rest = f"FROM calls WHERE id >= ? AND id < ? AND {condition} ORDER BY id DESC LIMIT ?"
+    return select(db, Finished, rest, (first, before, *values, limit))
+
+
+def ended_from(db: Connection, first: int) -> float | None:
+    """When the first call from this id on ended."""
+    query = "SELECT ended FROM calls WHERE id >= ? ORDER BY id LIMIT 1"
+    row = db.execute(query, (first,)).fetchone()
+    return row[0] if row else None
+
+
 def spendings(db: Connection, now: float) -> list[Spending]:
     rest = """FROM budget_windows WHERE window_start <= ?1
               AND (window_end IS NULL OR window_end > ?1) ORDER BY budget LIMIT 500"""
@@ -303,17 +298,6 @@ def used_since(db: Connection, since: float) -> list[Used]:
               SUM(ifnull(cost_nano, 0)) AS cost_nano FROM calls
               WHERE ended > ? GROUP BY 1, 2, 3, 4, 5) LIMIT 5000"""
     return select(db, Used, rest, (since,))
-
-
-def attempts(db: Connection, call_id: str) -> list[Tried]:
-    return select(db, Tried, "FROM attempts WHERE call_id = ? ORDER BY n LIMIT 100", (call_id,))
-
-
-def decision(db: Connection, call_id: str) -> bytes | None:
-    """The routing decision as stored, undecoded."""
-    query = "SELECT CAST(json AS BLOB) FROM decisions WHERE call_id = ?"
-    row = db.execute(query, (call_id,)).fetchone()
-    return bytes(row[0]) if row else None
 
 
 def renew_lease(path: Path, gate: Path, *, watcher: str, pid: int, now: float) -> None:

@@ -48,17 +48,6 @@ async def test_enter_opens_the_detail_of_the_row(view: str, size: tuple[int, int
 
 
 @sizes
-async def test_a_running_call_shows_its_attempt_so_far(size: tuple[int, int]) -> None:
-    seeds.seed(HOME)
-
-    async with watched(size) as (app, pilot):
-        await pilot.press("j", "j", "j", "enter")
-        await until(pilot, lambda: app.store.snapshot.detail is not None)
-
-        check(app, named("live_running", size))
-
-
-@sizes
 async def test_without_a_ledger_the_first_steps_are_shown(size: tuple[int, int]) -> None:
     async with watched(size) as (app, _):
         check(app, named("missing", size))
@@ -101,8 +90,8 @@ async def test_numbers_that_are_no_longer_renewed_are_called_old() -> None:
     async with watched((80, 24), clock=lambda: now) as (app, pilot):
         app.feed.close()
         now += 11
-        app.action_pause()
-        app.action_pause()
+        app.pause()
+        app.pause()
         await pilot.pause()
 
         check(app, "stale_80x24")
@@ -192,7 +181,7 @@ async def test_hostile_text_reaches_no_screen(view: str) -> None:
     poison(HOME)
 
     async with watched() as (app, pilot):
-        for key in (VIEWS[view], "enter", "j", "j", "y"):
+        for key in (VIEWS[view], "enter", "j", "j", "y", "i"):
             await pilot.press(key)
         if view == "live":
             await until(pilot, lambda: app.store.snapshot.detail is not None)
