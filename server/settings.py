@@ -11,7 +11,6 @@ Period = Literal["day", "week", "month", "total"]
 AtLimit = Literal["refuse", "cheapest", "local", "ask"]
 Need = Literal["images", "tools", "schema", "embeddings", "json", "vision"]
 
-NANO = 1_000_000_000
 STRATEGIES = (  # made in strategies.py
     "priority",
     "round_robin",

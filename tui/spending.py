@@ -1,8 +1,9 @@
 """Budgets as table rows and as lines of detail, with a forecast."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..server import budgets
 from ..server.ledger.watch import Spending, Used
 from . import glyphs
 from .draw import bar
@@ -35,9 +36,7 @@ NARROW = (
 )
 TINY = (SCOPE, Column(key="of", title="SPENT/LIMIT", width=14), RUNS_OUT)
 BAR_CELLS = 22
-FEW_CALLS = 3
-QUARTERS = 4
-LONG_HOURS = 6
+OVER = {"15m": "15 min", "6h": "6 h", "window": "this window"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,47 +57,69 @@ def columns_for(width: int) -> tuple[Column, ...]:
     return WIDE if width >= 100 else NARROW if width >= 74 else TINY
 
 
-def belongs(used: Used, scope: str) -> bool:
-    """Does this spending count in a budget of this scope?"""
-    kind, _, name = scope.partition(":")
-    if kind == "model":
-        return name in (used.model, f"{used.provider}/{used.model}")
-    return kind == "global" or name == getattr(used, kind, None)
+def counted(spending: Spending, used: Iterable[Used]) -> tuple[int, int]:
+    """Money and calls among these that count in the budget."""
+    inside = [
+        one
+        for one in used
+        if budgets.counts(
+            spending.scope,
+            provider=one.provider,
+            model=one.model,
+            task=one.task,
+            client=one.client,
+            project=one.project,
+        )
+    ]
+    return sum(one.cost_nano for one in inside), sum(one.calls for one in inside)
 
 
-def burn_rate(spending: Spending, totals: Totals, now: float) -> tuple[float, str]:
-    """Per hour: of the last 15 minutes, of six hours when that is too few calls, else the mean of
-    the window."""
-    for recent, factor, words in (
-        (totals.quarter, QUARTERS, "15 min"),
-        (totals.six_hours, 1 / LONG_HOURS, "6 h"),
-    ):
-        counted = [used for used in recent if belongs(used, spending.scope)]
-        if sum(used.calls for used in counted) >= FEW_CALLS:
-            return sum(used.cost_nano for used in counted) * factor, words
-    hours = (now - spending.window_start) / 3600
-    return (spending.spent_nano / hours if hours > 0 else 0.0), "this window"
+def burn_rate(spending: Spending, totals: Totals, now: float) -> budgets.Burn:
+    quarter_nano, quarter_calls = counted(spending, totals.quarter)
+    six_hours_nano, six_hours_calls = counted(spending, totals.six_hours)
+    recent = budgets.Recent(
+        quarter_nano=quarter_nano,
+        quarter_calls=quarter_calls,
+        six_hours_nano=six_hours_nano,
+        six_hours_calls=six_hours_calls,
+    )
+    return budgets.burn(
+        recent, spent_nano=spending.spent_nano, start=spending.window_start, now=now
+    )
 
 
 def forecast(spending: Spending, totals: Totals, now: float) -> Forecast:
-    burn, over = burn_rate(spending, totals, now)
-    free = max(0, spending.limit_nano - spending.spent_nano - spending.reserved_nano)
-    lasts = 0.0 if not free else free / burn * 3600 if burn > 0 else None
-    if spending.window_end is None:
-        return Forecast(
-            burn=burn, over=over, pace=None, passed=None, runs_out_s=lasts, projected=None
-        )
-    left = max(0.0, spending.window_end - now)
-    passed = (now - spending.window_start) / (spending.window_end - spending.window_start)
-    share = spending.spent_nano / spending.limit_nano if spending.limit_nano else 1.0
-    return Forecast(
-        burn=burn,
-        over=over,
-        pace=share / passed if passed > 0 else None,
-        passed=passed,
-        runs_out_s=lasts if lasts is not None and lasts < left else None,
-        projected=spending.spent_nano + burn * left / 3600,
+    burn = burn_rate(spending, totals, now)
+    start, end = spending.window_start, spending.window_end
+    empty_at = budgets.runs_out(
+        committed_nano=committed(spending),
+        limit_nano=spending.limit_nano,
+        nano_per_hour=burn.nano_per_hour,
+        end=end,
+        now=now,
     )
+    left = max(0.0, end - now) if end is not None else None
+    return Forecast(
+        burn=burn.nano_per_hour,
+        over=OVER[burn.measured],
+        pace=budgets.pace(
+            spent_nano=spending.spent_nano,
+            limit_nano=spending.limit_nano,
+            start=start,
+            end=end,
+            now=now,
+        ),
+        passed=(now - start) / (end - start) if end is not None else None,
+        runs_out_s=empty_at - now if empty_at is not None else None,
+        projected=spending.spent_nano + burn.nano_per_hour * left / 3600
+        if left is not None
+        else None,
+    )
+
+
+def committed(spending: Spending) -> int:
+    """What is gone and what running calls hold: the two that no new call may have."""
+    return spending.spent_nano + spending.reserved_nano
 
 
 def needs_look(spending: Spending, seen: Forecast) -> bool:
