@@ -7,7 +7,8 @@ from ..server import budgets
 from ..server.ledger.watch import Spending, Used
 from . import glyphs
 from .draw import bar
-from .figures import NOTHING, count_of, dollars, in_words, money, percent, span, time_of_day
+from .figures import NOTHING, count_of, dollars, in_words, money, span
+from .limits import REMOVED
 from .reader import Snapshot, Totals
 from .rows import Cells, Column, Look, Row, row_of
 
@@ -124,7 +125,9 @@ def committed(spending: Spending) -> int:
 
 def needs_look(spending: Spending, seen: Forecast) -> bool:
     """Past its warning, or about to run out with more than half spent."""
-    used = spending.spent_nano + spending.reserved_nano
+    if spending.at_limit == REMOVED:
+        return False
+    used = committed(spending)
     if used >= spending.limit_nano * spending.warn_at:
         return True
     return seen.runs_out_s is not None and used * 2 > spending.limit_nano
@@ -132,13 +135,17 @@ def needs_look(spending: Spending, seen: Forecast) -> bool:
 
 def urgency(spending: Spending, seen: Forecast) -> tuple[float, float, str]:
     """Sorts what runs out first to the top, then what is fullest."""
-    full = (spending.spent_nano + spending.reserved_nano) / max(1, spending.limit_nano)
+    full = committed(spending) / max(1, spending.limit_nano)
     lasts = seen.runs_out_s if seen.runs_out_s is not None else float("inf")
     return (lasts, -full, spending.budget)
 
 
-def by_urgency(snapshot: Snapshot, now: float) -> list[tuple[Spending, Forecast]]:
-    seen = [(s, forecast(s, snapshot.totals, now)) for s in snapshot.spendings]
+def by_urgency(
+    snapshot: Snapshot, now: float, spendings: Iterable[Spending] | None = None
+) -> list[tuple[Spending, Forecast]]:
+    """Those of the snapshot, or the ones given."""
+    shown = snapshot.spendings if spendings is None else spendings
+    seen = [(s, forecast(s, snapshot.totals, now)) for s in shown]
     return sorted(seen, key=lambda pair: urgency(*pair))
 
 
@@ -150,8 +157,9 @@ def spending_row(
     spending: Spending, seen: Forecast, columns: tuple[Column, ...], look: Look
 ) -> Row:
     alarm = needs_look(spending, seen)
-    full = spending.spent_nano + spending.reserved_nano >= spending.limit_nano
-    tone = "err" if full else "warn" if alarm else ""
+    full = committed(spending) >= spending.limit_nano
+    removed = spending.at_limit == REMOVED
+    tone = "dim" if removed else "err" if full else "warn" if alarm else ""
     shown = bar(
         spent=spending.spent_nano,
         held=spending.reserved_nano,
@@ -171,7 +179,7 @@ def spending_row(
         "pace": (f"{seen.pace:.2f}×" if seen.pace is not None else NOTHING, ""),
         "burn": (f"{seen.burn / 1e9:.2f}", ""),
         "out": (runs_out(spending, seen), tone),
-        "limited": (spending.at_limit, ""),
+        "limited": (spending.at_limit, "dim" if removed else ""),
     }
     return row_of(spending.budget, cells, columns)
 
@@ -181,7 +189,7 @@ def resets(spending: Spending, now: float) -> str:
 
 
 def runs_out(spending: Spending, seen: Forecast) -> str:
-    if spending.spent_nano + spending.reserved_nano >= spending.limit_nano:
+    if committed(spending) >= spending.limit_nano:
         return "used up"
     if seen.runs_out_s is not None:
         return f"in {in_words(seen.runs_out_s)}"
@@ -195,49 +203,6 @@ def fields_of(spending: Spending) -> dict[str, str]:
         "window": spending.period,
         "limit": spending.at_limit,
     }
-
-
-def detail_lines(spending: Spending, snapshot: Snapshot, look: Look) -> list[str]:
-    seen = forecast(spending, snapshot.totals, look.now)
-    used = spending.spent_nano + spending.reserved_nano
-    pace = f"pace {seen.pace:.2f}×" if seen.pace is not None else "no end, so no pace"
-    lines = [
-        f"{spending.scope}, this {spending.period} · at the limit: {spending.at_limit}"
-        f" · resets in {resets(spending, look.now)} · {pace}",
-        f"spent {money(spending.spent_nano)} ({percent(spending.spent_nano, spending.limit_nano)})"
-        f" · burns {seen.burn / 1e9:.4f} per hour, measured over {seen.over}",
-        f"held  {money(spending.reserved_nano)} · free {money(max(0, spending.limit_nano - used))}"
-        f" of {money(spending.limit_nano)} · warns at {spending.warn_at:.0%}",
-    ]
-    return [*lines, *held_lines(spending, snapshot, look), *event_lines(spending, snapshot, look)]
-
-
-def held_lines(spending: Spending, snapshot: Snapshot, look: Look) -> list[str]:
-    holders = [
-        f"{held.call_id} {money(held.amount_nano)} for {span(look.now - held.created)}"
-        for held in snapshot.holdings
-        if (held.budget, held.window_start) == (spending.budget, spending.window_start)
-    ]
-    more = f" and {len(holders) - 4} more" if len(holders) > 4 else ""
-    return [f"held by {' · '.join(holders[:4])}{more}"] if holders else []
-
-
-def event_lines(spending: Spending, snapshot: Snapshot, look: Look) -> list[str]:
-    lines: list[str] = []
-    for event in snapshot.budget_events:
-        if event.budget != spending.budget or len(lines) >= 8:
-            continue
-        used = event.spent_nano + event.reserved_nano
-        said = f"{time_of_day(event.at, look.zone)} {event.kind}"
-        if event.kind == "refused":
-            free = money(max(0, event.limit_nano - used))
-            said += f" {event.call_id or ''}: needed {money(event.amount_nano)}, free {free}"
-        elif event.kind == "warned":
-            said += f" at {percent(used, event.limit_nano)}"
-        elif event.amount_nano is not None:
-            said += f" {money(event.amount_nano)}"
-        lines.append(said)
-    return lines or ["no events: nothing warned, refused or presumed yet"]
 
 
 def summary(seen: Sequence[tuple[Spending, Forecast]]) -> str:
