@@ -9,6 +9,7 @@ from . import glyphs
 from .figures import count_of, duration, span
 from .holders import Holders
 from .rows import Cells, Column, Look, Row, Tone, row_of
+from .sieve import Value
 from .store import Store
 
 NAME = Column(key="name", title="CIRCUIT", width=14, flex=True)
@@ -231,11 +232,18 @@ def next_step(row: Breaker | None, kind: Kind, look: Look) -> str:
             return "—"
 
 
-def fields_of(circuit: Circuit) -> dict[str, str]:
-    row = circuit.row
+def fields_of(circuit: Circuit, now: float) -> dict[str, Value]:
+    row, kind = ruling(circuit, now), kind_of(circuit, now)
     return {
+        "circuit": circuit.name,
         "provider": circuit.provider,
         "model": circuit.model,
-        "status": row.state if row else "closed",
+        "state": SHOWN[kind][0],
+        "status": kind,
+        "calls": circuit.calls,
+        "errors": circuit.errors,
+        "failures": row.failures if row else 0,
         "error": (row.last_error if row else "") or "",
+        "by": (row.hold_by if row else "") or "",
+        "why": (row.hold_note or row.hold_reason if row else "") or "",
     }

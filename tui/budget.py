@@ -84,7 +84,7 @@ def detail_lines(
     wrapped = [wrap([one for one in line if one], width, indent=0, between=" · ") for line in parts]
     return [
         *(line for lines in wrapped for line in lines),
-        *held_lines(spending, money_now, holders, look),
+        *held_lines(spending, money_now, holders, look, width),
         *event_lines(spending, snapshot, money_now, holders, look),
     ]
 
@@ -104,7 +104,9 @@ def ends(spending: Spending, runs_out_s: float | None, look: Look) -> str:
     return f"runs out in {in_words(runs_out_s)}" + (f", {at}" if at else "")
 
 
-def held_lines(spending: Spending, money_now: Money, holders: Holders, look: Look) -> list[str]:
+def held_lines(
+    spending: Spending, money_now: Money, holders: Holders, look: Look, width: int
+) -> list[str]:
     """The oldest first. What a dead process holds is presumed spent, never given back."""
     mine = [
         one
@@ -114,14 +116,15 @@ def held_lines(spending: Spending, money_now: Money, holders: Holders, look: Loo
     lines: list[str] = []
     for one in mine[:HELD_LINES]:
         fate = holders.fate(one.owner, look.now)
-        said = (
-            f"held by {one.call_id}#{one.attempt} {money(one.amount_nano)}"
-            f" for {span(look.now - one.created)}, {holders.name(one.owner)}"
-            f" at {one.provider}/{one.model}"
-        )
-        if fate:
-            said = f"{glyphs.LOOK} {said}: {fate}; what the dead hold is presumed spent"
-        lines.append(said)
+        held = f"held by {one.call_id}#{one.attempt} {money(one.amount_nano)}"
+        said = [
+            f"{glyphs.LOOK} {held}" if fate else held,
+            f"for {span(look.now - one.created)}",
+            holders.name(one.owner),
+            *([fate, "what the dead hold is presumed spent"] if fate else []),
+            f"{one.provider}/{one.model}",
+        ]
+        lines += wrap(said, width, indent=0, between=", ")
     left = mine[HELD_LINES:]
     if left:
         total = sum(one.amount_nano for one in left)

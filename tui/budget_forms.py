@@ -24,6 +24,7 @@ AT_LIMIT = ("refuse", "cheapest", "local", "ask")
 KINDS = ("provider", "model", "task", "client", "project")
 WARN_AT = 0.8
 WRITE_S = 2.0
+MOST_USD = 1e9  # the ledger counts nano-dollars in 64 bits
 
 Done = tuple[bool, str]  # was it done, and in words
 SCOPE_HINT = "global, or provider: model: task: client: project: and a name"
@@ -93,7 +94,7 @@ def wrong_scope(scope: str) -> str:
 
 def wrong_limit(limit: str) -> str:
     try:
-        fine = float(limit.removeprefix("$")) >= 0 and limit.lower() not in ("inf", "nan")
+        fine = 0 <= float(limit.removeprefix("$")) < MOST_USD
     except ValueError:
         fine = False
     return "" if fine else f"write {LIMIT_HINT}"

@@ -55,13 +55,15 @@ class BudgetsView(View):
         ),
     )
 
+    _reading: Extra | None = None
+
     def columns_for(self, width: int) -> tuple[Column, ...]:
         return spending.columns_for(width)
 
     def reads(self) -> Mapping[str, Extra]:
-        if not hasattr(self, "_file"):
-            self._file = reading(self.watching.home, os.environ)
-        return {"money": MONEY, "week": WEEK, "holders": HOLDERS, "file": self._file}
+        if self._reading is None:
+            self._reading = reading(self.watching.home, os.environ)
+        return {"money": MONEY, "week": WEEK, "holders": HOLDERS, "file": self._reading}
 
     @property
     def money(self) -> Money:
@@ -97,11 +99,8 @@ class BudgetsView(View):
         keep = sieve(self.filter_text)
         waiting = questions.open_ones(self.money.questions, look.now)
         waiting = [one for one in waiting if keep(questions.fields_of(one))]
-        seen = [
-            pair
-            for pair in spending.by_urgency(self.store.snapshot, look.now, self.spendings(look))
-            if keep(spending.fields_of(pair[0]))
-        ]
+        urgent = spending.by_urgency(self.store.snapshot, look.now, self.spendings(look))
+        seen = [pair for pair in urgent if keep(spending.fields_of(pair[0]))]
         rows: list[Callable[[], Row]] = [
             partial(questions.question_row, one, columns, look) for one in waiting
         ]
@@ -166,7 +165,7 @@ class BudgetsView(View):
         fill(self, budget_forms.adding(self.watching.home, self.file, nano), self._added)
 
     def _added(self, values: Values) -> None:
-        self.watching.say(f"added the budget {values['scope']}/{values['period']}")
+        self._tell((True, f"added the budget {values['scope']}/{values['period']}"))
 
     def do_edit(self, key: str) -> None:
         if known := self.file.budget(key):
@@ -203,4 +202,6 @@ class BudgetsView(View):
 
     def _tell(self, outcome: budget_forms.Done) -> None:
         done, said = outcome
+        self._reading = None
+        self.reads_changed()
         self.watching.say(said, "information" if done else "error")

@@ -55,7 +55,7 @@ def detail_lines(
             )
         lines += [f"{word:<12} {said}" for word, said in standing(row, holders, look)]
     lines += [event_line(event, circuit, holders, look) for event in events[:EVENT_LINES]]
-    return lines if events else [*lines, "no events: it never left the closed state"]
+    return lines if events else [*lines, "no events: nothing has changed its state yet"]
 
 
 def rule(row: Breaker | None) -> str:
@@ -83,7 +83,8 @@ def standing(row: Breaker, holders: Holders, look: Look) -> list[tuple[str, str]
         until = "until it is lifted (u)"
         if row.hold_until is not None:
             until = f"until {time_of_day(row.hold_until, look.zone)}, u lifts it before"
-        lines.append(("held", f"{hold_words(row, holders)}, {until}"))
+        why = hold_words(row, holders).removeprefix("held").lstrip(" :")
+        lines.append(("held", f"{why}, {until}"))
     if row.cooldown_until is not None and row.cooldown_until > look.now:
         left = span(row.cooldown_until - look.now)
         lines.append(("cooldown", f"the provider asked to wait, {left} left"))

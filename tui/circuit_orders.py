@@ -86,7 +86,7 @@ def naming(names: Sequence[str]) -> Form:
 
 def named_order(values: Values) -> Order:
     provider, _, model = values["name"].partition("/")
-    act = {str(one): one for one in ACTS}[values["act"]]
+    act: Act = dict(zip(map(str, ACTS), ACTS, strict=True))[values["act"]]
     order = Order(act=act, provider=provider, model=model or None)
     return held(order, values) if act == "hold" else order
 

@@ -42,13 +42,15 @@ class CircuitsView(View):
         Action(name="other", key="o", title="Any other circuit", word="other", steers=True),
     )
 
+    _reading: Extra | None = None
+
     def columns_for(self, width: int) -> tuple[Column, ...]:
         return breakers.columns_for(width)
 
     def reads(self) -> Mapping[str, Extra]:
-        if not hasattr(self, "_file"):
-            self._file = reading(self.watching.home, os.environ)
-        return {"holders": HOLDERS, "file": self._file}
+        if self._reading is None:
+            self._reading = reading(self.watching.home, os.environ)
+        return {"holders": HOLDERS, "file": self._reading}
 
     @property
     def holders(self) -> Holders:
@@ -66,7 +68,7 @@ class CircuitsView(View):
 
     def contents(self, columns: tuple[Column, ...], look: Look) -> Contents:
         keep = sieve(self.filter_text)
-        seen = [one for one in self.circuits(look) if keep(breakers.fields_of(one))]
+        seen = [one for one in self.circuits(look) if keep(breakers.fields_of(one, look.now))]
 
         def row_at(index: int) -> Row:
             return breakers.circuit_row(seen[index], columns, look, self.holders)

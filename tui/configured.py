@@ -15,7 +15,7 @@ from ..server.ledger.driver import Connection
 from .clean import clean
 from .extra import Extra
 
-LOOK_S = 1.0
+LOOK_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,8 @@ def load(home: Path, environ: Mapping[str, str]) -> Configured:
 
 
 def reading(home: Path, environ: Mapping[str, str]) -> Extra:
-    """Looks at the file once a second, and reads it when it changed."""
+    """Looks at the file every two seconds, and reads it when it changed. Another one of these
+    looks at once."""
     seen: list[tuple[object, Configured]] = []
 
     def read(db: Connection, now: float) -> Configured:

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from ..server.ledger.approval_rows import Approval
 from . import glyphs
-from .figures import count_of, money, span, time_of_day
+from .figures import NANO, count_of, money, span, time_of_day
 from .rows import Cells, Column, Look, Row, row_of
+from .sieve import Value
 
 KEY = "approval "
 
@@ -75,7 +76,7 @@ def detail_lines(asked: Approval, look: Look) -> list[str]:
     ]
 
 
-def fields_of(asked: Approval) -> dict[str, str]:
+def fields_of(asked: Approval) -> dict[str, Value]:
     return {
         "budget": asked.budget,
         "client": asked.client,
@@ -83,7 +84,8 @@ def fields_of(asked: Approval) -> dict[str, str]:
         "provider": asked.provider,
         "model": asked.model,
         "call": asked.call_id,
-        "limit": "ask",
+        "held": asked.amount_nano / NANO,
+        "state": "ask",
     }
 
 

@@ -7,10 +7,11 @@ from ..server import budgets
 from ..server.ledger.watch import Spending, Used
 from . import glyphs
 from .draw import bar
-from .figures import NOTHING, count_of, dollars, in_words, money, span
+from .figures import NANO, NOTHING, count_of, dollars, in_words, money, span
 from .limits import REMOVED
 from .reader import Snapshot, Totals
 from .rows import Cells, Column, Look, Row, row_of
+from .sieve import Value
 
 SCOPE = Column(key="scope", title="SCOPE", width=14, flex=True)
 WINDOW = Column(key="window", title="WINDOW", width=6)
@@ -196,12 +197,16 @@ def runs_out(spending: Spending, seen: Forecast) -> str:
     return "no" if seen.projected is None else f"no ≈ {seen.projected / 1e9:.2f}"
 
 
-def fields_of(spending: Spending) -> dict[str, str]:
+def fields_of(spending: Spending) -> dict[str, Value]:
     return {
         "budget": spending.budget,
         "scope": spending.scope,
-        "window": spending.period,
-        "limit": spending.at_limit,
+        "period": spending.period,
+        "spent": spending.spent_nano / NANO,
+        "held": spending.reserved_nano / NANO,
+        "limit": spending.limit_nano / NANO,
+        "used": committed(spending) / max(1, spending.limit_nano),
+        "state": spending.at_limit,
     }
 
 

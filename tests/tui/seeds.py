@@ -483,3 +483,20 @@ def seed_circuits(db: sqlite3.Connection) -> None:
             epoch=1,
             by="s1",
         )
+
+
+def question(db: sqlite3.Connection, call_id: str, **values: Value) -> None:
+    known: dict[str, Value] = {
+        "call_id": call_id,
+        "budget": "global/day",
+        "client": "cursor",
+        "project": "~/site",
+        "provider": "openai",
+        "model": "gpt-5",
+        "amount_nano": 410_000_000,
+        "fingerprint": "f",
+        "asked_at": NOW - 4,
+        "waits_until": NOW + 41,
+        "expires": NOW + 641,
+    }
+    insert(db, "approvals", **(known | values))
