@@ -1,7 +1,7 @@
 """Circuits as table rows and as lines of detail."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from ..server.ledger.watch import Breaker
@@ -247,3 +247,11 @@ def fields_of(circuit: Circuit, now: float) -> dict[str, Value]:
         "by": (row.hold_by if row else "") or "",
         "why": (row.hold_note or row.hold_reason if row else "") or "",
     }
+
+
+def record_of(circuit: Circuit, now: float) -> dict[str, object]:
+    """For export and copies: the row as the ledger has it, and what is known beside it."""
+    row = asdict(circuit.row) if circuit.row else {}
+    beside = {"calls": circuit.calls, "errors": circuit.errors, "last_ok": circuit.last_ok}
+    name = {"provider": circuit.provider, "model": circuit.model, "shown": kind_of(circuit, now)}
+    return {**row, **name, **beside}

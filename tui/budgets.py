@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
 from typing import ClassVar
 
@@ -17,7 +18,6 @@ from .extra import Extra
 from .figures import count_of, money
 from .holders import HOLDERS, Holders
 from .rows import Column, Look, Row
-from .sieve import sieve
 from .view import Contents, View
 
 RULE = "\nbudgets"
@@ -96,11 +96,13 @@ class BudgetsView(View):
         return [f" ! {problem} · shown is what the servers last used"]
 
     def contents(self, columns: tuple[Column, ...], look: Look) -> Contents:
-        keep = sieve(self.filter_text)
+        keep = self.kept(look)
         waiting = questions.open_ones(self.money.questions, look.now)
         waiting = [one for one in waiting if keep(questions.fields_of(one))]
-        urgent = spending.by_urgency(self.store.snapshot, look.now, self.spendings(look))
+        known = self.spendings(look)
+        urgent = spending.by_urgency(self.store.snapshot, look.now, known)
         seen = [pair for pair in urgent if keep(spending.fields_of(pair[0]))]
+        records: list[Mapping[str, object]] = [questions.record_of(one) for one in waiting]
         rows: list[Callable[[], Row]] = [
             partial(questions.question_row, one, columns, look) for one in waiting
         ]
@@ -108,13 +110,17 @@ class BudgetsView(View):
         if waiting and seen:
             rows.append(partial(Row, key=RULE, rule="budgets"))
             keys.append(RULE)
+            records.append({})
         rows += [partial(spending.spending_row, *pair, columns, look) for pair in seen]
+        records += [asdict(one) for one, _ in seen]
         return Contents(
             keys=keys + [one.budget for one, _ in seen],
             row_at=lambda index: rows[index](),
             status=questions.summary(len(waiting)) + spending.summary(seen),
             empty=self.nothing(),
             rules=frozenset([RULE]),
+            fields=lambda: map(spending.fields_of, known),
+            record_at=lambda index: records[index],
         )
 
     def nothing(self) -> str:

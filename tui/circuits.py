@@ -16,7 +16,6 @@ from .extra import Extra
 from .figures import count_of
 from .holders import HOLDERS, Holders
 from .rows import Column, Look, Row
-from .sieve import sieve
 from .view import Contents, View
 
 NO_CIRCUITS = """
@@ -67,8 +66,8 @@ class CircuitsView(View):
         return next((one for one in found if one.name == key), None)
 
     def contents(self, columns: tuple[Column, ...], look: Look) -> Contents:
-        keep = sieve(self.filter_text)
-        seen = [one for one in self.circuits(look) if keep(breakers.fields_of(one, look.now))]
+        keep, known = self.kept(look), self.circuits(look)
+        seen = [one for one in known if keep(breakers.fields_of(one, look.now))]
 
         def row_at(index: int) -> Row:
             return breakers.circuit_row(seen[index], columns, look, self.holders)
@@ -78,6 +77,8 @@ class CircuitsView(View):
             row_at=row_at,
             status=f"{count_of(len(seen), 'circuit')}, shared by all servers",
             empty=NO_CIRCUITS,
+            fields=lambda: (breakers.fields_of(one, look.now) for one in known),
+            record_at=lambda index: breakers.record_of(seen[index], look.now),
         )
 
     def detail(self, key: str, look: Look, width: int) -> list[str]:

@@ -1,6 +1,7 @@
 """Calls that wait for the user's word, because a budget asks first, as rows and lines."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 
 from ..server.ledger.approval_rows import Approval
 from . import glyphs
@@ -87,6 +88,12 @@ def fields_of(asked: Approval) -> dict[str, Value]:
         "held": asked.amount_nano / NANO,
         "state": "ask",
     }
+
+
+def record_of(asked: Approval) -> dict[str, object]:
+    """For export and copies: without what tells requests apart."""
+    hidden = ("fingerprint", "reservations")
+    return {name: value for name, value in asdict(asked).items() if name not in hidden}
 
 
 def answers_of(questions: Iterable[Approval], budget: str, look: Look) -> list[tuple[float, str]]:

@@ -172,13 +172,14 @@ async def test_two_interfaces_order_at_once_and_each_ends_done(tmp_path: Path) -
         async with started(home) as seat:
             await seat.said("complete", prompt="Hi")
             async with watched(home) as (first, one), watched(home) as (second, two):
-                for app, pilot, key in ((first, one, "one/m"), (second, two, "two/*")):
-                    await shown(app, pilot, "3")
-                    await pointed(app, pilot, key)
+                await shown(first, one, "3")
+                await shown(second, two, "3")
+                await pointed(first, one, "one/m")
                 await one.press("t")
-                await two.press("h")
+                await two.press("o")
                 await two.pause()
-                second.screen.query_one("#field-note", Input).value = "moving"
+                for name, value in (("name", "two"), ("note", "moving")):
+                    second.screen.query_one(f"#field-{name}", Input).value = value
                 await one.press("y")
                 await two.press("ctrl+s")
                 await said(first, one, "trip one/m: done: one/m was tripped by hand")
@@ -197,10 +198,11 @@ async def test_two_interfaces_order_at_once_and_each_ends_done(tmp_path: Path) -
             )
             refused = await seat.refused("complete", prompt="Hi")
 
-    assert {one["reason"] for one in route["excluded"]} == {"circuit_open", "hold"}
+    out = {one["provider"]: one["reason"] for one in route["excluded"]}
+    assert (out["one"], out["two"]) == ("circuit_open", "hold")
     assert answered["text"] == "1"
     assert wrong == ""
-    assert "code: over_budget" in refused
+    assert "budget global/day has $0.00 left" in refused
 
 
 @pytest.mark.skipif(os.name != "posix", reason="stops a process with a signal")
@@ -215,7 +217,7 @@ async def test_an_order_to_a_server_that_dies_meanwhile_ends_without_an_answer(
         request = Request(home, kind="circuit.trip", argument=argument)
         ends.append((await anyio.to_thread.run_sync(request.carried_out, 0.5)).state)
 
-    with anyio.fail_after(20), pytest.raises(BaseExceptionGroup):  # the client loses its server
+    with anyio.fail_after(20):
         async with started(home) as seat:
             await seat.said("complete", prompt="Hi", model="one/m")
             (server,) = seat.rows("SELECT pid FROM servers")
@@ -225,6 +227,5 @@ async def test_an_order_to_a_server_that_dies_meanwhile_ends_without_an_answer(
                 await settled(home, "SELECT 1 FROM control")
                 os.kill(server["pid"], signal.SIGKILL)
             await order()
-            raise ExceptionGroup("done", [ValueError()])
 
     assert ends == ["no answer", "no answer"]
