@@ -4,18 +4,18 @@ from dataclasses import dataclass
 
 from ..server.ledger import claims
 from ..server.ledger.approval_rows import Approval
-from ..server.ledger.claims import Claim, Day
+from ..server.ledger.claims import DAY_H, Claim, Day, Hour
 from ..server.ledger.driver import Connection
-from ..server.ledger.watch import BudgetEvent, Spending
+from ..server.ledger.watch import HOUR_S, BudgetEvent, Spending
 from . import glyphs, questions
-from .draw import wrap
+from .draw import spark, wrap
 from .extra import Extra
 from .figures import NANO, count_of, in_words, money, percent, span, time_of_day
 from .holders import Holders
 from .limits import REMOVED
 from .reader import Snapshot
 from .rows import Look
-from .spending import committed, forecast, resets
+from .spending import belongs, committed, forecast, resets
 
 HELD_LINES = 6
 EVENT_LINES = 12
@@ -33,9 +33,10 @@ class Money:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Week:
-    """The last seven days, those in which nothing ended left out."""
+    """The last seven days and the last 24 hours, those in which nothing was spent left out."""
 
     days: tuple[Day, ...] = ()
+    hours: tuple[Hour, ...] = ()
 
 
 def read_money(db: Connection, now: float) -> Money:
@@ -43,7 +44,7 @@ def read_money(db: Connection, now: float) -> Money:
 
 
 def read_week(db: Connection, now: float) -> Week:
-    return Week(days=tuple(claims.days(db, now)))
+    return Week(days=tuple(claims.days(db, now)), hours=tuple(claims.hours(db, now)))
 
 
 MONEY = Extra(read=read_money)
@@ -54,24 +55,32 @@ def detail_lines(
     spending: Spending,
     snapshot: Snapshot,
     money_now: Money,
+    week: Week,
     holders: Holders,
     look: Look,
     width: int,
 ) -> list[str]:
+    return [
+        *standing_lines(spending, snapshot, look, width),
+        *hour_lines(spending, week, look),
+        *held_lines(spending, money_now, holders, look, width),
+        *event_lines(spending, snapshot, money_now, holders, look),
+    ]
+
+
+def standing_lines(spending: Spending, snapshot: Snapshot, look: Look, width: int) -> list[str]:
     seen = forecast(spending, snapshot.totals, look.now)
-    pace = f"pace {seen.pace:.2f}×" if seen.pace is not None else "no end, so no pace"
-    end = spending.window_end
+    end, spent = spending.window_end, spending.spent_nano
     free = max(0, spending.limit_nano - committed(spending))
     parts = (
         (
-            f"{spending.scope}, this {spending.period}",
+            f"{spending.scope}, this {spending.period}" if end else f"{spending.scope}, in total",
             at_limit(spending),
-            "resets never" if end is None else f"resets in {resets(spending, look.now)}",
-            pace,
+            "never resets" if end is None else f"resets in {resets(spending, look.now)}",
+            f"pace {seen.pace:.2f}×" if seen.pace is not None else "no end, so no pace",
         ),
         (
-            f"spent {money(spending.spent_nano)}"
-            f" ({percent(spending.spent_nano, spending.limit_nano)})",
+            f"spent {money(spent)} ({percent(spent, spending.limit_nano)})",
             f"burns {seen.burn / NANO:.4f} per hour, measured over {seen.over}",
             ends(spending, seen.runs_out_s, look),
         ),
@@ -81,12 +90,20 @@ def detail_lines(
             f"warns at {spending.warn_at:.0%}",
         ),
     )
-    wrapped = [wrap([one for one in line if one], width, indent=0, between=" · ") for line in parts]
-    return [
-        *(line for lines in wrapped for line in lines),
-        *held_lines(spending, money_now, holders, look, width),
-        *event_lines(spending, snapshot, money_now, holders, look),
-    ]
+    wrapped = (wrap([one for one in part if one], width, indent=0, between=" · ") for part in parts)
+    return [line for lines in wrapped for line in lines]
+
+
+def hour_lines(spending: Spending, week: Week, look: Look) -> list[str]:
+    """One sign an hour, the last of them this hour; nothing when nothing was spent."""
+    this = int(look.now // HOUR_S)
+    sums = [0] * DAY_H
+    for one in week.hours:
+        if 0 <= this - one.hour < DAY_H and belongs(spending, one):
+            sums[DAY_H - 1 - (this - one.hour)] += one.cost_nano
+    if not any(sums):
+        return []
+    return [f"24 h  {spark(sums)} at most {money(max(sums))} in an hour"]
 
 
 def at_limit(spending: Spending) -> str:

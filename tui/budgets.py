@@ -71,6 +71,11 @@ class BudgetsView(View):
         return found if isinstance(found, Money) else Money()
 
     @property
+    def week(self) -> Week:
+        found = self.store.snapshot.extra.get("week")
+        return found if isinstance(found, Week) else Week()
+
+    @property
     def holders(self) -> Holders:
         found = self.store.snapshot.extra.get("holders")
         return found if isinstance(found, Holders) else Holders({})
@@ -125,9 +130,8 @@ class BudgetsView(View):
 
     def nothing(self) -> str:
         """Without a budget: what one would be good for, judged by the last days."""
-        week = self.store.snapshot.extra.get("week")
         said = "\n  No budget: nothing is limited.\n\n"
-        found = budget.suggestion(week) if isinstance(week, Week) else None
+        found = budget.suggestion(self.week)
         if found is None:
             return f"{said}  a adds one. Nothing was spent in the last 7 days to judge it by."
         day, nano = found
@@ -143,7 +147,7 @@ class BudgetsView(View):
         for one in self.spendings(look):
             if one.budget == key:
                 return budget.detail_lines(
-                    one, self.store.snapshot, self.money, self.holders, look, width
+                    one, self.store.snapshot, self.money, self.week, self.holders, look, width
                 )
         if questions.number_of(key) is not None:
             return ["this question was answered, or its time is over"]
@@ -165,8 +169,7 @@ class BudgetsView(View):
         return ""
 
     def do_add(self, key: str) -> None:
-        week = self.store.snapshot.extra.get("week")
-        found = budget.suggestion(week) if isinstance(week, Week) else None
+        found = budget.suggestion(self.week)
         nano = found[1] if found is not None and not self.file.budgets else None
         fill(self, budget_forms.adding(self.watching.home, self.file, nano), self._added)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..server import budgets
+from ..server.ledger.claims import Hour
 from ..server.ledger.watch import Spending, Used
 from . import glyphs
 from .draw import bar
@@ -59,24 +60,26 @@ def columns_for(width: int) -> tuple[Column, ...]:
     return WIDE if width >= 100 else NARROW if width >= 74 else TINY
 
 
+def belongs(spending: Spending, used: Used | Hour) -> bool:
+    """Does this count in the budget?"""
+    return budgets.counts(
+        spending.scope,
+        provider=used.provider,
+        model=used.model,
+        task=used.task,
+        client=used.client,
+        project=used.project,
+    )
+
+
 def counted(spending: Spending, used: Iterable[Used]) -> tuple[int, int]:
     """Money and calls among these that count in the budget."""
-    inside = [
-        one
-        for one in used
-        if budgets.counts(
-            spending.scope,
-            provider=one.provider,
-            model=one.model,
-            task=one.task,
-            client=one.client,
-            project=one.project,
-        )
-    ]
+    inside = [one for one in used if belongs(spending, one)]
     return sum(one.cost_nano for one in inside), sum(one.calls for one in inside)
 
 
 def burn_rate(spending: Spending, totals: Totals, now: float) -> budgets.Burn:
+    """A budget without an end has no window to take the mean of: it burns nothing then."""
     quarter_nano, quarter_calls = counted(spending, totals.quarter)
     six_hours_nano, six_hours_calls = counted(spending, totals.six_hours)
     recent = budgets.Recent(
@@ -85,9 +88,8 @@ def burn_rate(spending: Spending, totals: Totals, now: float) -> budgets.Burn:
         six_hours_nano=six_hours_nano,
         six_hours_calls=six_hours_calls,
     )
-    return budgets.burn(
-        recent, spent_nano=spending.spent_nano, start=spending.window_start, now=now
-    )
+    spent_nano = spending.spent_nano if spending.window_end is not None else 0
+    return budgets.burn(recent, spent_nano=spent_nano, start=spending.window_start, now=now)
 
 
 def forecast(spending: Spending, totals: Totals, now: float) -> Forecast:

@@ -53,6 +53,19 @@ class Day:
     cost_nano: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hour:
+    """What the calls of one kind cost in one hour; `hour` counts hours since the epoch."""
+
+    hour: int
+    provider: str
+    model: str
+    task: str
+    client: str
+    project: str
+    cost_nano: int
+
+
 def held(db: Connection, limit: int = 500) -> list[Claim]:
     """The oldest first: those of the dead are among them."""
     rest = """FROM reservations JOIN reservation_windows ON reservation = reservations.id
@@ -76,3 +89,10 @@ def days(db: Connection, now: float) -> list[Day]:
     rest = """FROM (SELECT (? - hour) / ? AS ago, SUM(calls) AS calls, SUM(cost_nano) AS cost_nano
               FROM usage_hour WHERE hour > ? AND hour <= ? GROUP BY 1) ORDER BY ago"""
     return select(db, Day, rest, (hour, DAY_H, hour - DAYS * DAY_H, hour))
+
+
+def hours(db: Connection, now: float, limit: int = 5000) -> list[Hour]:
+    """Of the last 24 hours, this one included, those that cost something."""
+    hour = int(now // HOUR_S)
+    rest = "FROM usage_hour WHERE hour > ? AND hour <= ? AND cost_nano > 0 LIMIT ?"
+    return select(db, Hour, rest, (hour - DAY_H, hour, limit))

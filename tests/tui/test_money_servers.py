@@ -19,7 +19,7 @@ from textual.widgets import Input
 from roundhouse_mcp.tui import breakers, budget_forms, circuit, spending
 from roundhouse_mcp.tui.acting import Request
 from roundhouse_mcp.tui.app import WatchApp
-from roundhouse_mcp.tui.budget import MONEY, Money, detail_lines
+from roundhouse_mcp.tui.budget import MONEY, WEEK, Money, detail_lines
 from roundhouse_mcp.tui.holders import HOLDERS, Holders
 from roundhouse_mcp.tui.questions import open_ones, question_row
 from roundhouse_mcp.tui.reader import Reader
@@ -56,7 +56,7 @@ class Watcher:
 
     def __init__(self, home: Path) -> None:
         self.reader = Reader(home)
-        self.reader.wanted = {"money": MONEY, "holders": HOLDERS}
+        self.reader.wanted = {"money": MONEY, "week": WEEK, "holders": HOLDERS}
         self.store = Store()
 
     def look(self) -> Look:
@@ -129,7 +129,9 @@ def budgets_are_filled(watcher: Watcher, seat: Seat) -> None:
     day = known["global/day"]
     seen = spending.forecast(day, store.snapshot.totals, look.now)
     told = cells(spending.spending_row(day, seen, spending.WIDE, look), spending.WIDE)
-    lines = "\n".join(detail_lines(day, store.snapshot, money, holders, look, 120))
+    lines = "\n".join(
+        detail_lines(day, store.snapshot, money, watcher.extra("week"), holders, look, 120)
+    )
     (server,) = seat.rows("SELECT pid, client FROM servers")
     (asked,) = open_ones(money.questions, look.now)
     question = cells(question_row(asked, spending.WIDE, look), spending.WIDE)
@@ -138,6 +140,7 @@ def budgets_are_filled(watcher: Watcher, seat: Seat) -> None:
     assert told["limited"] == "refuse"
     assert f"{server['client']} pid {server['pid']}" in lines
     assert "held by " in lines
+    assert "█ at most " in lines
     assert "slow/m" in lines
     assert "warned at" in lines
     assert question["bar"] == "over provider:asks/total"
