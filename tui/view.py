@@ -12,7 +12,7 @@ from textual.widgets import Input
 
 from . import banners, glyphs, header
 from .actions import FRAME, Action, bindings_of, footer
-from .bar import Bar
+from .bar import TABS, Bar
 from .contents import Arranger, chosen
 from .contents import Contents as Contents
 from .draw import fit
@@ -131,6 +131,16 @@ class View(Screen[None]):
         wanted = self.watching.columns.get(self.NAME)
         every = self.columns_for(EVERY_COLUMN) if wanted is not None else ()
         return fitted(chosen(self.columns_for(width), every, wanted, width), width)
+
+    @property
+    def cursor_key(self) -> str:
+        """The key of the row under the cursor, "" when there is none."""
+        return self.query_one(Table).cursor_key
+
+    def select(self, key: str) -> None:
+        """Put the cursor on this row, if it is there."""
+        self.show()
+        self.query_one(Table).select(key)
 
     def kept(self, look: Look) -> Sieve:
         return sieve(self.filter_text, look.now)
@@ -278,7 +288,10 @@ class View(Screen[None]):
         self.watching.pause()
 
     def do_help(self, key: str) -> None:
-        self.watching.show_help()
+        from .help import HelpScreen
+
+        title = next(title for name, _, title, _ in TABS if name == self.NAME)
+        self.watching.push_screen(HelpScreen(title, self.actions()))
 
     def do_commands(self, key: str) -> None:
         self.watching.action_command_palette()
