@@ -83,6 +83,12 @@ def questions(db: Connection) -> list[Approval]:
     return approval_rows.found(db, newest)
 
 
+def asking(db: Connection, now: float) -> int:
+    """How many calls wait for the user's word at this moment."""
+    query = "SELECT count(*) FROM approvals WHERE state = 'waiting' AND waits_until > ?"
+    return int(db.execute(query, (now,)).fetchone()[0])
+
+
 def days(db: Connection, now: float) -> list[Day]:
     """Those of the last seven in which a call ended."""
     hour = int(now // HOUR_S)

@@ -70,6 +70,16 @@ async def test_calls_that_ask_are_rows_above_the_budgets(size: tuple[int, int]) 
         check(app, named("budgets_asked_detail", size))
 
 
+async def test_every_view_says_that_a_call_waits_for_its_user_and_not_when_it_gave_up() -> None:
+    asking()
+
+    async with watched() as (app, pilot):
+        assert "! 1 call asks" in screen_text(app).splitlines()[0]
+        with seeds.ledger(HOME) as db:
+            db.execute("UPDATE approvals SET waits_until = ?", (seeds.NOW - 1,))
+        await until(pilot, lambda: "! 2 circuits" in screen_text(app).splitlines()[0])
+
+
 async def test_a_call_that_asks_is_answered_after_a_yes_and_only_then() -> None:
     asking()
 
