@@ -42,14 +42,14 @@ class BudgetsView(View):
         Action(
             name="approve",
             key="A",
-            title="Approve a call that asks",
+            title="Approve a call",
             needs_row=True,
             steers=True,
         ),
         Action(
             name="deny",
             key="D",
-            title="Deny a call that asks",
+            title="Deny a call",
             needs_row=True,
             steers=True,
         ),

@@ -38,7 +38,7 @@ class CircuitsView(View):
         steering("hold", "h", "Hold the circuit", "hold"),
         steering("unhold", "u", "Lift the hold", "lift"),
         steering("probe", "p", "Let the next call probe it", "probe"),
-        Action(name="other", key="o", title="Any other circuit", word="other", steers=True),
+        Action(name="other", key="n", title="Name any circuit", word="name", steers=True),
     )
 
     _reading: Extra | None = None

@@ -250,7 +250,7 @@ async def test_read_only_watches_and_says_so() -> None:
     asking()
 
     async with watched(read_only=True) as (app, pilot):
-        for view, keys in ((BUDGETS, "aEXAD"), (CIRCUITS, "trhupo")):
+        for view, keys in ((BUDGETS, "aEXAD"), (CIRCUITS, "trhupn")):
             await shown(app, pilot, view)
             await pilot.press(*keys)
             await said(app, pilot, "actions are off: read-only")

@@ -179,7 +179,7 @@ async def test_two_interfaces_order_at_once_and_each_ends_done(tmp_path: Path) -
                 await shown(second, two, "3")
                 await pointed(first, one, "one/m")
                 await one.press("t")
-                await two.press("o")
+                await two.press("n")
                 await two.pause()
                 for name, value in (("name", "two"), ("note", "moving")):
                     second.screen.query_one(f"#field-{name}", Input).value = value
