@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from ..providers.prices import NANO
 
 if TYPE_CHECKING:  # settings are dear to import, and who only wants the forecast needs none
-    from .settings import AtLimit, BudgetSettings, Period
+    from .settings import AtLimit, BudgetSettings, Period, Reserve
 
 QUARTER_HOUR_S = 900.0
 SIX_HOURS_S = 21_600.0
@@ -29,6 +29,7 @@ class Budget:
     limit_nano: int
     warn_at: float = 0.8
     at_limit: "AtLimit" = "refuse"
+    reserve: "Reserve" = "bound"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,7 @@ class Window:
     limit_nano: int
     warn_at: float = 0.8
     at_limit: "AtLimit" = "refuse"
+    reserve: "Reserve" = "bound"
 
 
 def from_settings(settings: "Iterable[BudgetSettings]") -> tuple[Budget, ...]:
@@ -56,6 +58,7 @@ def from_settings(settings: "Iterable[BudgetSettings]") -> tuple[Budget, ...]:
             limit_nano=int(each.limit_usd * NANO),
             warn_at=each.warn_at,
             at_limit=each.at_limit,
+            reserve=each.reserve,
         )
         known = budgets.get(budget.id)
         if known is None or budget.limit_nano < known.limit_nano:
@@ -156,6 +159,7 @@ def open_window(budget: Budget, at: float, timezone: str) -> Window:
         limit_nano=budget.limit_nano,
         warn_at=budget.warn_at,
         at_limit=budget.at_limit,
+        reserve=budget.reserve,
     )
 
 

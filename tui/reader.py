@@ -72,7 +72,6 @@ class Snapshot:
     servers: tuple[watch.Server, ...] = ()
     spendings: tuple[watch.Spending, ...] = ()
     budget_events: tuple[watch.BudgetEvent, ...] = ()
-    holdings: tuple[watch.Holding, ...] = ()
     breakers: tuple[watch.Breaker, ...] = ()
     breaker_events: tuple[watch.BreakerEvent, ...] = ()
     totals: Totals = Totals()
@@ -198,7 +197,6 @@ class Reader:
                 servers=tuple(watch.servers(db)),
                 spendings=tuple(watch.spendings(db, now)),
                 budget_events=tuple(watch.budget_events(db)),
-                holdings=tuple(watch.holdings(db)),
                 breakers=tuple(watch.breakers(db)),
                 breaker_events=tuple(watch.breaker_events(db)),
                 totals=self._sums(db, now),

@@ -140,19 +140,6 @@ class BudgetEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
-    """Money a running call holds in a budget's window."""
-
-    budget: str
-    window_start: float
-    call_id: str
-    attempt: int
-    owner: str
-    amount_nano: int
-    created: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Breaker:
     """A circuit; the model `*` stands for all models of the provider."""
 
@@ -284,12 +271,6 @@ def spendings(db: Connection, now: float) -> list[Spending]:
 
 def budget_events(db: Connection, limit: int = 200) -> list[BudgetEvent]:
     return select(db, BudgetEvent, "FROM budget_events ORDER BY id DESC LIMIT ?", (limit,))
-
-
-def holdings(db: Connection, limit: int = 500) -> list[Holding]:
-    rest = """FROM reservations JOIN reservation_windows ON reservation = reservations.id
-              WHERE state = 'held' ORDER BY created LIMIT ?"""
-    return select(db, Holding, rest, (limit,))
 
 
 def breakers(db: Connection) -> list[Breaker]:
