@@ -12,7 +12,6 @@ AtLimit = Literal["refuse", "cheapest", "local", "ask"]
 Reserve = Literal["bound", "expected"]
 Need = Literal["images", "tools", "schema", "embeddings", "json", "vision"]
 
-NANO = 1_000_000_000
 STRATEGIES = (  # made in strategies.py
     "priority",
     "round_robin",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from ..server.ledger import watch
+from ..server.ledger import claims, watch
 from ..server.ledger.driver import Connection, Error, connect_read_only
 from ..server.ledger.schema import VERSION
 from .clean import clean, clean_bytes
@@ -60,10 +60,10 @@ class Snapshot:
 
     running: tuple[watch.Running, ...] = ()
     running_count: int = 0
+    asking: int = 0
     servers: tuple[watch.Server, ...] = ()
     spendings: tuple[watch.Spending, ...] = ()
     budget_events: tuple[watch.BudgetEvent, ...] = ()
-    holdings: tuple[watch.Holding, ...] = ()
     breakers: tuple[watch.Breaker, ...] = ()
     breaker_events: tuple[watch.BreakerEvent, ...] = ()
     totals: Totals = Totals()
@@ -185,10 +185,10 @@ class Reader:
             snapshot = Snapshot(
                 running=tuple(watch.running(db)),
                 running_count=watch.running_count(db),
+                asking=claims.asking(db, now),
                 servers=tuple(watch.servers(db)),
                 spendings=tuple(watch.spendings(db, now)),
                 budget_events=tuple(watch.budget_events(db)),
-                holdings=tuple(watch.holdings(db)),
                 breakers=tuple(watch.breakers(db)),
                 breaker_events=tuple(watch.breaker_events(db)),
                 totals=self._sums(db, now),

@@ -14,6 +14,7 @@ from textual.strip import Strip
 
 from roundhouse_mcp.tui.app import WatchApp
 from roundhouse_mcp.tui.options import Options
+from roundhouse_mcp.tui.view import View
 
 HOME = Path("home")  # relative: the tests run in a folder of their own
 GOLDEN = Path(__file__).parent / "screens"
@@ -59,6 +60,17 @@ async def until(pilot: Pilot[None], happened: Callable[[], bool]) -> None:
             await pilot.pause()
     await pilot.pause()
     await pilot.pause()
+
+
+async def shown(app: WatchApp, pilot: Pilot[None], key: str) -> None:
+    """Go to the view with this key, and wait for what it alone reads."""
+    await pilot.press(key)
+
+    def is_read() -> bool:
+        view = app.screen
+        return isinstance(view, View) and set(view.reads()) <= set(app.store.snapshot.extra)
+
+    await until(pilot, is_read)
 
 
 @asynccontextmanager
