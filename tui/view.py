@@ -112,7 +112,12 @@ class View(Frame):
 
     @on(Input.Changed)
     def filter_typed(self, message: Input.Changed) -> None:
-        self.filter(message.value)
+        self.call_later(self._typed, message.value)
+
+    def _typed(self, text: str) -> None:
+        """Keys that come faster than thousands of rows are filtered are filtered for once."""
+        if any(line.value == text for line in self.query(Input)):
+            self.filter(text)
 
     @on(Input.Submitted)
     def filter_entered(self, message: Input.Submitted) -> None:
