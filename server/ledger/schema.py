@@ -21,9 +21,10 @@ idempotency                    keys callers gave their calls, and the calls they
 approvals                      questions to the user whether a call may exceed a budget, answered
 client_calls                   the calls of the last minute, of clients whose rate is limited
 alerts                         what was told to the user's own program, so that it is told once
+provider_reports, provider_tests    providers as each server sees them, and their last tests
 """
 
-VERSION = 2
+VERSION = 3
 MIN_READER = 1
 MIN_WRITER = 1
 
@@ -385,4 +386,34 @@ SELECT hour, provider, model, sum(calls), sum(errors), sum(attempts), sum(input_
 FROM usage_hour GROUP BY hour, provider, model;
 """
 
-MIGRATIONS: tuple[str, ...] = (V1, V2)
+V3 = """
+CREATE TABLE provider_reports (
+    server TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    at REAL NOT NULL,
+    place INTEGER NOT NULL,
+    configured INTEGER NOT NULL,
+    enabled INTEGER NOT NULL,
+    priority INTEGER,
+    cost_multiplier TEXT NOT NULL,
+    key_from TEXT NOT NULL,
+    key_needed INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    models INTEGER,
+    facts TEXT NOT NULL,
+    PRIMARY KEY (server, provider)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE provider_tests (
+    provider TEXT PRIMARY KEY,
+    at REAL NOT NULL,
+    server TEXT NOT NULL,
+    by TEXT NOT NULL,
+    ok INTEGER NOT NULL,
+    ms INTEGER,
+    models INTEGER,
+    said TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (V1, V2, V3)
