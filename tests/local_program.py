@@ -22,13 +22,14 @@ class Program:
         await answer(json.dumps(self.said(request)))(request, send)
 
     def said(self, request: Request) -> dict[str, Any]:
-        match request.path:
+        match request.path.partition("?")[0]:
             case "/api/tags":
                 return {"models": [{"name": name} for name in self.models]}
             case "/api/ps":
                 held = self.loaded.items()
                 return {"models": [{"name": name, "size": size} for name, size in held]}
-            case _:
-                if self.drops:
-                    self.loaded.pop(request.json["model"], None)
+            case "/api/generate" if self.drops:
+                self.loaded.pop(request.json["model"], None)
                 return {}
+            case _:
+                return {"object": "list", "data": []}

@@ -36,8 +36,8 @@ async def ask(seat: Inside, kind: str, **argument: Any) -> int:
 
 async def test_a_test_says_how_fast_a_provider_answers_and_what_it_has(tmp_path: Path) -> None:
     async with upstream(answer(LIST), gets=True) as server:
-        row = served("own", server.url, more='api_key = "sk-own-0123456789abcdef"')
-        async with seated(tmp_path, row) as seat:
+        row = served("own", server.url, more='key_env = "OWN_KEY"')
+        async with seated(tmp_path, row, environ={"OWN_KEY": KEY}) as seat:
             said = await asked(seat, "provider.test", provider="own")
             tests = seat.rows(TESTS)
 
@@ -55,8 +55,8 @@ async def test_a_test_that_fails_says_why_and_never_with_which_key(tmp_path: Pat
         await answer(json.dumps(told), status=401)(request, send)
 
     async with upstream(refuses, gets=True) as server:
-        row = served("own", server.url, more=f'api_key = "{KEY}"')
-        async with seated(tmp_path, row) as seat:
+        row = served("own", server.url, more='key_env = "OWN_KEY"')
+        async with seated(tmp_path, row, environ={"OWN_KEY": KEY}) as seat:
             said = await asked(seat, "provider.test", provider="own")
             tests = seat.rows(TESTS)
 
@@ -96,7 +96,7 @@ async def test_a_test_by_call_is_refused_where_the_budget_is_spent(tmp_path: Pat
 async def test_a_model_is_unloaded_the_way_the_tool_does_it(tmp_path: Path) -> None:
     program = Program()
     async with upstream(program.script, gets=True) as server:
-        row = f'[providers.own]\nlike = "ollama"\nbase_url = "{server.url}/v1"\n'
+        row = f'[providers.own]\nlike = "ollama"\nbase_url = "{server.url}"\n'
         async with seated(tmp_path, row) as seat:
             said = await asked(seat, "provider.unload", provider="own", model="qwen:8b")
             again = await asked(seat, "provider.unload", provider="own", model="qwen:8b")
@@ -146,13 +146,15 @@ async def test_an_order_is_given_up_in_time_and_holds_up_no_other(
     hurried = {"provider.test": Order(provider_orders.test, limit_s=1.5)}
     monkeypatch.setattr(provider_orders, "ORDERS", {**provider_orders.ORDERS, **hurried})
 
-    async with upstream(silence, gets=True) as server:
-        async with seated(tmp_path, served("slow", server.url), *BOTH) as seat:
-            number = await ask(seat, "provider.test", provider="slow")
-            quick = await asked(seat, "circuit.trip", provider="first")
-            waiting = rows(tmp_path, DONE, number)
-            with anyio.fail_after(5):
-                late = json.loads((await settled(tmp_path, DONE, number))[0]["result"])
+    async with (
+        upstream(silence, gets=True) as server,
+        seated(tmp_path, served("slow", server.url), *BOTH) as seat,
+    ):
+        number = await ask(seat, "provider.test", provider="slow")
+        quick = await asked(seat, "circuit.trip", provider="first")
+        waiting = rows(tmp_path, DONE, number)
+        with anyio.fail_after(5):
+            late = json.loads((await settled(tmp_path, DONE, number))[0]["result"])
 
     assert (quick["ok"], waiting) == (True, [])
     assert (late["ok"], late["code"]) == (False, "timeout")
