@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 from local_program import Program
-from seats import Inside, rows, scripted, seated, served, settled, started, write_config
+from seats import Inside, rows, scripted, seated, settled, started, write_config
 from upstream import upstream
 
 from roundhouse_mcp.server import sightings
