@@ -13,7 +13,9 @@ status_hour                    the same of whole calls, by how they ended
 budget_windows, budget_events  spent and reserved money per budget and window, and what happened
 reservations, reservation_windows   money held by running attempts, and the windows it counts in
 circuits, circuit_events       is a model at a provider usable, since when, why
-servers                        one row per server process, with a heartbeat
+servers                        one row per server process, with a heartbeat and its sums;
+                               `config_file` tells the text of config.toml it goes by from others,
+                               `reaped_by` is the owner that found it dead, NULL after a goodbye
 control, watchers              requests to running servers; who is watching live progress
 counters, meta                 draws of round-robin strategies; versions and the commit counter
 speeds                         how fast a model at a provider has been lately (speeds.py)
@@ -414,6 +416,22 @@ CREATE TABLE provider_tests (
     models INTEGER,
     said TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+ALTER TABLE servers ADD COLUMN config_file TEXT;
+ALTER TABLE servers ADD COLUMN reaped_by TEXT;
+ALTER TABLE servers ADD COLUMN calls INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE servers ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE servers ADD COLUMN cost_nano INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE servers ADD COLUMN presumed_nano INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE servers ADD COLUMN last_call REAL;
+UPDATE servers SET calls = s.calls, lost = s.lost, cost_nano = s.cost_nano,
+    presumed_nano = s.presumed_nano, last_call = s.last_call
+FROM (SELECT server, count(*) AS calls, sum(status = 'lost') AS lost,
+        ifnull(sum(cost_nano), 0) AS cost_nano,
+        ifnull(sum(iif(cost_kind = 'presumed', cost_nano, 0)), 0) AS presumed_nano,
+        max(ended) AS last_call
+    FROM calls GROUP BY server) AS s
+WHERE s.server = servers.id;
 """
 
 MIGRATIONS: tuple[str, ...] = (V1, V2, V3)
