@@ -36,15 +36,18 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reporter:
-    """A server that reports, and which configuration it uses since when (epoch seconds)."""
+    """A server that reports. `config_file` tells the text of config.toml it goes by from others,
+    None where it did not say; `ended` is epoch seconds, None while it runs or after a kill."""
 
     id: str
     pid: int
     client: str
     project: str
+    started: float
     beat: float
+    ended: float | None
     config_hash: str
-    since: float
+    config_file: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +97,11 @@ def note_test(db: Connection, tested: Tested) -> None:
 
 
 def reports(db: Connection) -> list[Report]:
-    """Of every server that has not ended, in the order each server lists its providers."""
-    names = ", ".join(f"provider_reports.{name}" for name in COLUMNS[:-1])
+    """In the order each server lists its providers. Those of servers that ended are there until
+    the next server writes its own."""
+    names = ", ".join(COLUMNS[:-1])
     rows = db.execute(
-        f"SELECT {names}, CAST(facts AS BLOB) FROM provider_reports"
-        " JOIN servers ON servers.id = server WHERE ended IS NULL"
-        " ORDER BY started, server, place LIMIT ?",
+        f"SELECT {names}, CAST(facts AS BLOB) FROM provider_reports ORDER BY server, place LIMIT ?",
         (MOST,),
     ).fetchall()
     return [Report(**dict(zip(COLUMNS, row, strict=True))) for row in rows]
@@ -107,12 +109,11 @@ def reports(db: Connection) -> list[Report]:
 
 def reporters(db: Connection) -> list[Reporter]:
     """The servers that report, oldest first."""
-    rows = db.execute(
-        "SELECT id, pid, client, project, beat, config_hash, max(at) FROM servers"
-        " JOIN provider_reports ON server = id WHERE ended IS NULL"
-        " GROUP BY id ORDER BY started, id LIMIT 200"
-    ).fetchall()
     names = [field.name for field in fields(Reporter)]
+    rows = db.execute(
+        f"SELECT {', '.join(names)} FROM servers"
+        " WHERE id IN (SELECT DISTINCT server FROM provider_reports) ORDER BY started, id LIMIT 200"
+    ).fetchall()
     return [Reporter(**dict(zip(names, row, strict=True))) for row in rows]
 
 
