@@ -9,6 +9,7 @@ from .breakers import Circuit
 from .figures import NOTHING
 from .rows import Cells, Column, Look, Row, Tone, row_of
 from .services import Panorama, Service
+from .sieve import Fields
 from .store import Store
 
 ON = Column(key="on", title="ON", width=2)
@@ -187,7 +188,7 @@ def others(panorama: Panorama) -> str:
     return f"not configured: {' · '.join(names)} (a adds one)" if names else ""
 
 
-def fields_of(service: Service) -> dict[str, str]:
+def fields_of(service: Service) -> Fields:
     """For the filter."""
     said = service.said
     return {
@@ -196,6 +197,8 @@ def fields_of(service: Service) -> dict[str, str]:
         "status": "on" if said.enabled else "off",
         "task": " ".join(service.facts.tasks),
         "key": key_words(service)[0],
+        "priority": said.priority,
+        "models": service.models,
         "error": "" if service.test is None or service.test.ok else service.test.said,
     }
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ..server.ledger.provider_rows import Reporter
 from . import breakers, glyphs
 from .draw import wrap
-from .figures import NOTHING, count_of, dollars, money, percent
+from .figures import NANO, NOTHING, count_of, dollars, percent
 from .rows import Look
 from .service_rows import date_of, key_name, latency, multiplier, place
 from .services import Panorama, Service
@@ -71,10 +71,8 @@ def named(servers: Sequence[Reporter]) -> str:
 
 
 def problem(service: Service) -> list[str]:
-    reason = service.said.reason
-    if reason in ("", "disabled", "key_missing") and service.said.enabled and not reason:
-        return []
-    return [service.facts.detail] if service.facts.detail else []
+    """Why it cannot be used, in the server's words."""
+    return [service.facts.detail] if service.said.reason and service.facts.detail else []
 
 
 def test_parts(service: Service, panorama: Panorama, look: Look) -> list[str]:
@@ -171,4 +169,4 @@ def price(paid: int | None, made: int | None) -> str:
     """Per million tokens in and out."""
     if paid is None or made is None:
         return ""
-    return f" ${money(paid)}/{money(made)}" if paid or made else " free"
+    return f" ${paid / NANO:g}/{made / NANO:g}" if paid or made else " free"

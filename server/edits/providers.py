@@ -2,9 +2,10 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from ...providers import catalog, plugins
+from .. import config
 from ..environment import listed as comma_separated
 from ..environment import wants_list
 from ..errors import BadRequest, ConfigError
@@ -53,6 +54,18 @@ def change_provider(
                 row[last] = value
 
     edit(home, environ, change)
+
+
+def said_of(home: Home, name: str) -> dict[str, Any]:
+    """What the file says of a provider, {} where nothing. Raises ConfigError for no TOML."""
+    try:
+        rows = tomllib.loads(config.read(home.config)).get("providers", {})
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{home.config} is not valid TOML: {error}; correct it first.") from None
+    if not isinstance(rows, dict):
+        return {}
+    found = cast("Tables", rows).get(name)
+    return cast("Tables", found) if isinstance(found, dict) else {}
 
 
 def remove_provider(home: Home, environ: Mapping[str, str], name: str) -> None:
