@@ -5,20 +5,20 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
-import anyio.to_thread
-
 from ..server.errors import ConfigError
 from ..server.home import Home
 from . import service_forms, service_rows, what_if
 from .acting import Outcome, act
 from .actions import Action
+from .asking import ask, beside, fill
 from .clean import clean
 from .dialogs import Confirm, Form, Values
 from .extra import Extra
 from .rows import Column, Look, Row
+from .service_actions import ACTIONS, EDITS
 from .service_rows import fields_of
 from .service_sheet import detail_lines, tester
-from .services import Panorama, Service, look_around
+from .services import Panorama, look_around
 from .sieve import sieve
 from .view import Contents, View
 
@@ -34,72 +34,12 @@ NOTHING = """
   a adds a provider or a key now; `roundhouse providers list` shows them without a server.
 """
 OTHERS = "\nothers"
-EDITS = frozenset(["add", "edit", "remove", "toggle", "earlier", "later", "multiplier", "key"])
 
 
 class ProvidersView(View):
     NAME = "providers"
     DETAILS = ("detail", "what-if")
-    ACTIONS: ClassVar[tuple[Action, ...]] = (
-        Action(
-            name="toggle",
-            key="space",
-            title="Switch on or off",
-            word="on/off",
-            needs_row=True,
-            steers=True,
-        ),
-        Action(
-            name="test",
-            key="T",
-            title="Test the connection in a server, free of charge",
-            word="test",
-            needs_row=True,
-            steers=True,
-        ),
-        Action(name="edit", key="E", title="Edit", word="edit", needs_row=True, steers=True),
-        Action(name="add", key="a", title="Add a provider", word="add", steers=True),
-        Action(name="key", key="K", title="Enter its key", word="key", needs_row=True, steers=True),
-        Action(
-            name="earlier",
-            key="plus",
-            title="Try it earlier (priority)",
-            word="- priority",
-            needs_row=True,
-            steers=True,
-        ),
-        Action(
-            name="later",
-            key="minus",
-            title="Try it later (priority)",
-            needs_row=True,
-            steers=True,
-        ),
-        Action(name="what_if", key="w", title="Where would a call go", word="what-if", steers=True),
-        Action(
-            name="unload",
-            key="u",
-            title="Free the memory of a local model",
-            word="unload",
-            needs_row=True,
-            steers=True,
-        ),
-        Action(
-            name="multiplier",
-            key="m",
-            title="Set the cost multiplier",
-            needs_row=True,
-            steers=True,
-        ),
-        Action(
-            name="test_call",
-            key="t",
-            title="Test with a call of one token, which may cost something",
-            needs_row=True,
-            steers=True,
-        ),
-        Action(name="remove", key="d", title="Remove", needs_row=True, steers=True),
-    )
+    ACTIONS: ClassVar[tuple[Action, ...]] = ACTIONS
 
     def __init__(self) -> None:
         super().__init__()
@@ -193,11 +133,9 @@ class ProvidersView(View):
 
     def _change(self, name: str, values: Mapping[str, Any], said: str) -> None:
         change = partial(service_forms.change, self.home, os.environ, name, values)
-        self.run_worker(self._changed(change, said))
+        beside(self, change, partial(self._changed, said))
 
-    async def _changed(self, change: Callable[[], str], said: str) -> None:
-        """Editing takes a thread: it reads, checks and writes files."""
-        wrong = await anyio.to_thread.run_sync(change)
+    def _changed(self, said: str, wrong: str) -> None:
         if wrong:
             self.watching.say(wrong, "warning")
         else:
@@ -226,26 +164,20 @@ class ProvidersView(View):
         self._ask(form, f"the key of {key} is in {self.home.keys.name}: {TAKEN_UP}")
 
     def _ask(self, form: Form, said: str) -> None:
-        def saved(values: Values | None) -> None:
-            if values is not None:
-                self.watching.say(said)
-
-        self.app.push_screen(form, saved)
+        fill(self, form, lambda values: self.watching.say(said))
 
     def do_remove(self, key: str) -> None:
-        config = self.home.config.name
         question = Confirm(
-            f"Remove {key} from {config}?",
+            f"Remove {key} from {self.home.config.name}?",
             more=["One of ours goes back to its defaults; a key in keys.toml stays."],
             yes="Remove",
         )
         remove = partial(service_forms.remove, self.home, os.environ, key)
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self.run_worker(self._changed(remove, f"{key} is removed"))
-
-        self.app.push_screen(question, answered)
+        ask(
+            self,
+            question,
+            lambda: beside(self, remove, partial(self._changed, f"{key} is removed")),
+        )
 
     def do_test(self, key: str) -> None:
         self._test(key, call=False)
@@ -257,11 +189,7 @@ class ProvidersView(View):
             yes="Ask",
         )
 
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self._test(key, call=True)
-
-        self.app.push_screen(question, answered)
+        ask(self, question, lambda: self._test(key, call=True))
 
     def _test(self, key: str, *, call: bool) -> None:
         panorama = self.panorama()
@@ -277,25 +205,21 @@ class ProvidersView(View):
             return
         held = [server.id for server, report in service.seen if report is service.said]
 
-        def answered(values: Values | None) -> None:
-            if values is not None:
-                argument = {"provider": key, "model": values["model"]}
-                force = {"force": True} if values["force"] == "yes" else {}
-                what = f"unload {key}/{values['model']}"
-                self._order("provider.unload", argument | force, held[0], what)
+        def unload(values: Values) -> None:
+            argument = {"provider": key, "model": values["model"]}
+            force = {"force": True} if values["force"] == "yes" else {}
+            what = f"unload {key}/{values['model']}"
+            self._order("provider.unload", argument | force, held[0], what)
 
-        self.app.push_screen(service_forms.unload_form(service), answered)
+        fill(self, service_forms.unload_form(service), unload)
 
     def do_what_if(self, key: str) -> None:
         form = Form(
             "Where would a call go?", what_if.fields(self.question or {}), done="Ask a server"
         )
-        self.app.push_screen(form, self._wondered)
+        fill(self, form, self._wondered)
 
-    def _wondered(self, values: Values | None) -> None:
-        if values is None:
-            return
-
+    def _wondered(self, values: Values) -> None:
         def answered(outcome: Outcome) -> None:
             if outcome.state == "done":
                 self.question, self.plan = values, outcome.data
