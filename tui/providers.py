@@ -27,13 +27,14 @@ TAKEN_UP = "running servers take it up by themselves"
 NOTHING = """
   No server has told of its providers yet.
 
-  They appear here with the next server, as it sees them: an editor that starts one, or
+  They appear here as the next server sees them: start an editor, or
 
     roundhouse serve
 
-  a adds a provider or a key now; `roundhouse providers list` shows them without a server.
+  a adds a provider and its key now; without a server they are shown by
+
+    roundhouse providers list
 """
-OTHERS = "\nothers"
 
 
 class ProvidersView(View):
@@ -69,20 +70,20 @@ class ProvidersView(View):
         keep, panorama = sieve(self.filter_text), self.panorama()
         circuits = service_rows.worst(self.store, look)
         kept = [service for service in panorama.configured if keep(fields_of(service))]
-        others = "" if self.filter_text else service_rows.others(panorama)
-        keys = [service.name for service in kept]
+        notes = [] if self.filter_text else service_rows.notes(panorama)
+        rules = [f"\n{n}" for n in range(len(notes))]
 
         def row_at(index: int) -> Row:
-            if index == len(kept):
-                return Row(key=OTHERS, rule=others)
+            if index >= len(kept):
+                return Row(key=rules[index - len(kept)], rule=notes[index - len(kept)])
             return service_rows.service_row(kept[index], circuits, columns, look)
 
         return Contents(
-            keys=[*keys, OTHERS] if others else keys,
+            keys=[*(service.name for service in kept), *rules],
             row_at=row_at,
             status=service_rows.summary(panorama, self.size.width),
             empty=NOTHING,
-            rules=frozenset([OTHERS]),
+            rules=frozenset(rules),
         )
 
     def detail(self, key: str, look: Look, width: int) -> list[str]:

@@ -22,10 +22,10 @@ WIDE = (
     Column(key="name", title="PROVIDER", width=12),
     Column(key="key", title="KEY, as the servers see it", width=30, flex=True),
     MODELS,
-    Column(key="tasks", title="TASKS", width=15),
+    Column(key="tasks", title="TASKS", width=13),
     Column(key="cost", title="×COST", width=5, align="right"),
     CIRCUIT,
-    Column(key="test", title="LAST TEST", width=25),
+    Column(key="test", title="LAST TEST", width=24),
 )
 NARROW = (
     ON,
@@ -44,6 +44,7 @@ TINY = (
     Column(key="outcome", title="LAST TEST", width=16),
 )
 DAY_S = 86_400
+MOST_NOTES = 3
 WIDE_ENOUGH = 100
 
 
@@ -71,7 +72,7 @@ def service_row(
         "keys": key_count(service),
         "models": (glyphs.UNKNOWN if service.models is None else f"{service.models:,}", ""),
         "tasks": (" ".join(service.facts.tasks) or NOTHING, ""),
-        "cost": (multiplier(said.cost_multiplier), ""),
+        "cost": ("free" if service.facts.local else multiplier(said.cost_multiplier), ""),
         "circuit": circuit_words(circuits.get(service.name), look),
         "test": test_words(service, look, timed=True),
         "outcome": test_words(service, look, timed=False),
@@ -166,6 +167,8 @@ def summary(panorama: Panorama, width: int) -> str:
     said = [f"{len(configured)} configured", f"{on} on"]
     if width >= WIDE_ENOUGH:
         said.insert(0, f"{len(panorama.services)} known")
+    if not panorama.servers:
+        return "no server has told anything yet"
     if not panorama.living:
         said.append("no server runs: as the last one saw it")
     elif panorama.outdated:
@@ -203,10 +206,19 @@ def fields_of(service: Service) -> Fields:
     }
 
 
-def missing_words(service: Service) -> str:
-    """Which running servers lack the key, with whose and where they are."""
-    lack = [f"pid {server.pid} ({place(server)})" for server in service.lacks_key]
-    return f"{key_name(service)} is missing in {', '.join(lack)}" if lack else ""
+def notes(panorama: Panorama) -> list[str]:
+    """What stands below the table: keys that only some servers lack, with whose and where those
+    are, and the providers nobody uses."""
+    found = [
+        f"{service.name}: {key_name(service)} is missing in {missing(service)}"
+        for service in panorama.configured
+        if service.has_key and service.lacks_key
+    ]
+    return [*found[:MOST_NOTES], *filter(None, [others(panorama)])]
+
+
+def missing(service: Service) -> str:
+    return ", ".join(f"pid {server.pid} ({place(server)})" for server in service.lacks_key)
 
 
 def place(server: Reporter) -> str:

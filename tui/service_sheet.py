@@ -1,5 +1,6 @@
 """Everything about one provider, as lines."""
 
+import textwrap
 from collections.abc import Sequence
 
 from ..server.ledger.provider_rows import Reporter
@@ -7,7 +8,7 @@ from . import breakers, glyphs
 from .draw import wrap
 from .figures import NANO, NOTHING, count_of, dollars, percent
 from .rows import Look
-from .service_rows import date_of, key_name, latency, multiplier, place
+from .service_rows import date_of, latency, multiplier, place
 from .services import Panorama, Service
 from .store import Store
 
@@ -35,7 +36,9 @@ def detail_lines(
 
 
 def labelled(label: str, parts: Sequence[str], width: int) -> list[str]:
-    wrapped = wrap(parts, width, indent=INDENT, between=" · ")
+    room = max(20, width - INDENT)
+    short = [line for part in parts for line in textwrap.wrap(part, room)]
+    wrapped = wrap(short, width, indent=INDENT, between=" · ")
     heads = [label, *[""] * (len(wrapped) - 1)]
     return [f"{head:<{INDENT}}{line}" for head, line in zip(heads, wrapped, strict=True)]
 
@@ -57,17 +60,18 @@ def key_parts(service: Service) -> list[str]:
     for server, report in service.seen:
         found.setdefault(report.key_from, []).append(server)
     lacking = found.pop("", [])
-    parts = [f"{origin} in {named(servers)}" for origin, servers in found.items()]
+    parts = [part for origin, servers in found.items() for part in named(origin, servers)]
     if lacking:
-        absent = f"{key_name(service)} not in {named(lacking)}" if parts else ""
-        parts.append(absent or f"{glyphs.FAILED} none in {named(lacking)}")
+        parts += named(f"{glyphs.LOOK} not" if parts else f"{glyphs.FAILED} none", lacking)
         looked = " or ".join(service.facts.variables)
         parts.append(f"K enters one{f', or set {looked}' if looked else ''}")
     return parts
 
 
-def named(servers: Sequence[Reporter]) -> str:
-    return ", ".join(f"{server.pid} ({place(server)})" for server in servers)
+def named(origin: str, servers: Sequence[Reporter]) -> list[str]:
+    """`origin in 8123 (cursor, ~/site)`, then the other servers."""
+    first, *rest = (f"{server.pid} ({place(server)})" for server in servers)
+    return [f"{origin} in {first}", *rest]
 
 
 def problem(service: Service) -> list[str]:
@@ -81,9 +85,9 @@ def test_parts(service: Service, panorama: Panorama, look: Look) -> list[str]:
     if test is not None:
         pids = {server.id: server.pid for server in panorama.servers}
         where = f"in {pids[test.server]}" if test.server in pids else "in a server that ended"
-        mark = f"{glyphs.OK} {latency(test)}" if test.ok else glyphs.FAILED
+        mark = f"{glyphs.OK} {latency(test)}," if test.ok else glyphs.FAILED
         at = date_of(test.at, look.zone)
-        parts.append(f"{mark} {test.said}, {at} by {test.by} {where}")
+        parts += [f"{mark} {test.said}", f"{at} by {test.by} {where}"]
     if (server := tester(service, panorama)) is not None:
         why = " (it has the key)" if service.has_key and service.lacks_key else ""
         parts.append(f"T tests it in server {server.pid}{why}, free; t with one token")
@@ -161,7 +165,8 @@ def difference_parts(service: Service) -> list[str]:
 def model_parts(service: Service) -> list[str]:
     parts = [f"{name}{price(paid, made)}" for name, paid, made in service.facts.models]
     if service.models is not None and service.models > len(parts):
-        parts.append(f"+{service.models - len(parts):,} more")
+        more = f"{service.models - len(parts):,}"
+        parts.append(f"+{more} more" if parts else f"{more} known")
     return parts or ["none known"]
 
 
