@@ -10,7 +10,7 @@ from local_program import Program
 from seats import Inside, budget, chain, rows, scripted, seated, served, settled
 from upstream import Request, Send, answer, silence, upstream
 
-from roundhouse_mcp.server import provider_orders
+from roundhouse_mcp.server import controls, provider_orders
 from roundhouse_mcp.server.ledger import control_rows
 from roundhouse_mcp.server.provider_orders import Order
 
@@ -19,6 +19,11 @@ LIST = json.dumps({"data": [{"id": "a"}, {"id": "b"}]})
 BOTH = (chain("first", "second"), scripted("first", "text=1"), scripted("second", "text=2"))
 DONE = "SELECT result FROM control WHERE done IS NOT NULL AND id = ?"
 TESTS = "SELECT * FROM provider_tests"
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controls, "EVERY_S", 0.02)
 
 
 async def asked(seat: Inside, kind: str, **argument: Any) -> dict[str, Any]:
@@ -75,22 +80,19 @@ async def test_a_test_without_a_key_says_what_to_set_and_sends_nothing(tmp_path:
 
 
 async def test_a_test_by_call_costs_one_token_and_counts_like_every_call(tmp_path: Path) -> None:
-    async with seated(tmp_path, *BOTH, budget("1")) as seat:
+    spent = budget("0", scope="provider:first")
+    async with seated(tmp_path, *BOTH, spent) as seat:
+        refused = await asked(seat, "provider.test", provider="first", call=True)
         said = await asked(seat, "provider.test", provider="second", call=True)
-        calls = await settled(tmp_path, "SELECT provider, model, client FROM calls")
-        tests = seat.rows(TESTS)
+        answered = "SELECT provider, model, client FROM calls WHERE status = 'ok'"
+        calls = await settled(tmp_path, answered)
+        tests = seat.rows(f"{TESTS} WHERE provider = 'second'")
 
+    assert refused["ok"] is False
+    assert "provider:first" in refused["said"]
     assert (said["ok"], said["model"]) == (True, "m")
     assert calls == [{"provider": "second", "model": "m", "client": "ana@mba"}]
     assert (tests[0]["ok"], tests[0]["said"]) == (1, "m answered")
-
-
-async def test_a_test_by_call_is_refused_where_the_budget_is_spent(tmp_path: Path) -> None:
-    async with seated(tmp_path, *BOTH, budget("0")) as seat:
-        said = await asked(seat, "provider.test", provider="second", call=True)
-
-    assert said["ok"] is False
-    assert "global" in said["said"]
 
 
 async def test_a_model_is_unloaded_the_way_the_tool_does_it(tmp_path: Path) -> None:
@@ -117,33 +119,31 @@ async def test_a_what_if_is_answered_as_route_for_task_answers_it(tmp_path: Path
     assert said["said"] == "2 candidates"
 
 
-@pytest.mark.parametrize(
-    ("kind", "argument", "code", "words"),
-    [
-        ("provider.test", {}, "bad_request", "does not name a provider"),
-        ("provider.test", {"provider": "opnai"}, "not_found", "Did you mean 'openai'?"),
-        ("provider.unload", {"provider": "first"}, "bad_request", "does not name a model"),
-        ("provider.unload", {"model": "x"}, "not_found", "no provider here has a model 'x'"),
-        ("route", {"needs": ["wings"]}, "bad_request", "needs.0: Input should be"),
-        ("route", {"url": "http://x"}, "bad_request", "url: Extra inputs are not permitted"),
-        ("route", {"model": "a b"}, "bad_request", "is no model's name"),
-        ("route", {"input_tokens": -1}, "bad_request", "input_tokens"),
-    ],
+NONSENSE: tuple[tuple[str, dict[str, Any], str, str], ...] = (
+    ("provider.test", {}, "bad_request", "does not name a provider"),
+    ("provider.test", {"provider": "opnai"}, "not_found", "Did you mean 'openai'?"),
+    ("provider.unload", {"provider": "first"}, "bad_request", "does not name a model"),
+    ("provider.unload", {"model": "x"}, "not_found", "no provider here has a model 'x'"),
+    ("route", {"needs": ["wings"]}, "bad_request", "needs.0: Input should be"),
+    ("route", {"url": "http://x"}, "bad_request", "url: Extra inputs are not permitted"),
+    ("route", {"model": "a b"}, "bad_request", "is no model's name"),
+    ("route", {"input_tokens": -1}, "bad_request", "input_tokens"),
 )
-async def test_an_order_that_makes_no_sense_is_answered_with_the_reason(
-    tmp_path: Path, kind: str, argument: dict[str, Any], code: str, words: str
-) -> None:
-    async with seated(tmp_path, *BOTH) as seat:
-        said = await asked(seat, kind, **argument)
 
-    assert (said["ok"], said["code"]) == (False, code)
-    assert words in said["said"]
+
+async def test_an_order_that_makes_no_sense_is_answered_with_the_reason(tmp_path: Path) -> None:
+    async with seated(tmp_path, *BOTH) as seat:
+        answers = [await asked(seat, kind, **argument) for kind, argument, _, _ in NONSENSE]
+
+    for said, (_, _, code, words) in zip(answers, NONSENSE, strict=True):
+        assert (said["ok"], said["code"]) == (False, code)
+        assert words in said["said"]
 
 
 async def test_an_order_is_given_up_in_time_and_holds_up_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hurried = {"provider.test": Order(provider_orders.test, limit_s=1.5)}
+    hurried = {"provider.test": Order(provider_orders.test, limit_s=0.5)}
     monkeypatch.setattr(provider_orders, "ORDERS", {**provider_orders.ORDERS, **hurried})
 
     async with (
