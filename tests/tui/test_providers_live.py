@@ -8,10 +8,10 @@ import time
 import tomllib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
-import pytest
 from local_program import Program
 from mcp import Client
 from screens import HOME, screen_text, watched
@@ -147,36 +147,40 @@ def kept(home: Path, *keys: str) -> set[str]:
     return {path.name for path in files if any(key.encode() in path.read_bytes() for key in keys)}
 
 
-async def test_a_failing_test_says_why_on_the_screen_without_the_key() -> None:
-    async with upstream(lists_models, gets=True) as own:
-        config(own, own)
+async def test_a_failure_is_told_without_the_key_and_the_end_of_the_server_too() -> None:
+    own = Moody()
+    async with upstream(own.script, gets=True) as at:
+        config(at, at)
         async with server(OWN_KEY=OTHER), opened((80, 24)) as (app, pilot):
-            await happens(pilot, lambda: bool(panorama(app).services))
+            await happens(pilot, lambda: bool(panorama(app).living))
             await pilot.press("T")
             await happens(pilot, lambda: cells(app, "own")["test"].startswith("✗"))
             shown = screen_text(app)
+            await pilot.press("t", "y")
+            await happens(pilot, lambda: cells(app, "own")["circuit"] != "? none")
+            own.silent = True
+            await pilot.press("T")
+            await own.asked.wait()
+            os.kill(panorama(app).servers[0].pid, signal.SIGKILL)
+            await happens(pilot, lambda: "no answer: server" in screen_text(app))
+            await pilot.press("enter")
+            await happens(pilot, lambda: "address" in screen_text(app))
 
-    assert "no: Bearer" in rows(HOME, "SELECT said FROM provider_tests")[0]["said"]
+    assert "no: Bearer [redacted]" in rows(HOME, "SELECT said FROM provider_tests")[0]["said"]
     assert OTHER not in shown
     assert kept(HOME, OTHER) == set()
 
 
-@pytest.mark.parametrize("taken", [True, False], ids=["having_taken_it", "before"])
-async def test_a_server_that_dies_meanwhile_gives_no_answer_and_the_view_goes_on(
-    *, taken: bool
-) -> None:
-    async with upstream(silence, gets=True) as own:
-        config(own, own)
-        async with server(OWN_KEY=KEY), opened() as (app, pilot):
-            await happens(pilot, lambda: bool(panorama(app).services))
-            (one,) = panorama(app).servers
-            if not taken:
-                os.kill(one.pid, signal.SIGSTOP)
-            await pilot.press("T")
-            await happens(pilot, lambda: bool(rows(HOME, "SELECT 1 FROM control")))
-            if taken:
-                await happens(pilot, lambda: bool(own.asked))
-            os.kill(one.pid, signal.SIGKILL)
-            await happens(pilot, lambda: "no answer: " in screen_text(app))
-            await pilot.press("enter")
-            await happens(pilot, lambda: "address" in screen_text(app))
+@dataclass(slots=True)
+class Moody:
+    """Answers with an error that quotes the key, until it says nothing any more."""
+
+    silent: bool = False
+    asked: anyio.Event = field(default_factory=anyio.Event)
+
+    async def script(self, request: Request, send: Send) -> None:
+        if self.silent:
+            self.asked.set()
+            await silence(request, send)
+        else:
+            await lists_models(request, send)
