@@ -16,10 +16,9 @@ from .dialogs import Confirm, Form, Values
 from .extra import Extra
 from .rows import Column, Look, Row
 from .service_actions import ACTIONS, EDITS
-from .service_rows import fields_of
+from .service_rows import fields_of, record_of
 from .service_sheet import detail_lines, tester
 from .services import Panorama, look_around
-from .sieve import sieve
 from .view import Contents, View
 
 TEST_S = 32.0  # a server gives up after 30
@@ -67,7 +66,7 @@ class ProvidersView(View):
         return service_rows.columns_for(width)
 
     def contents(self, columns: tuple[Column, ...], look: Look) -> Contents:
-        keep, panorama = sieve(self.filter_text), self.panorama()
+        keep, panorama = self.kept(look), self.panorama()
         circuits = service_rows.worst(self.store, look)
         kept = [service for service in panorama.configured if keep(fields_of(service))]
         notes = [] if self.filter_text else service_rows.notes(panorama)
@@ -84,6 +83,8 @@ class ProvidersView(View):
             status=service_rows.summary(panorama, self.size.width),
             empty=NOTHING,
             rules=frozenset(rules),
+            fields=lambda: map(fields_of, panorama.configured),
+            record_at=lambda index: record_of(kept[index]),
         )
 
     def detail(self, key: str, look: Look, width: int) -> list[str]:

@@ -206,6 +206,28 @@ def fields_of(service: Service) -> Fields:
     }
 
 
+def record_of(service: Service) -> dict[str, object]:
+    """For export and copies: exact values, and which servers have the key."""
+    said, test = service.said, service.test
+    return {
+        "provider": service.name,
+        "enabled": said.enabled,
+        "priority": said.priority,
+        "cost_multiplier": said.cost_multiplier,
+        "address": service.facts.address,
+        "key_from": sorted({report.key_from for _, report in service.seen if report.key_from}),
+        "key_in": [server.pid for server in service.has_key],
+        "key_not_in": [server.pid for server in service.lacks_key],
+        "models": service.models,
+        "tasks": list(service.facts.tasks),
+        "loaded": [name for name, _ in service.facts.loaded],
+        "tested": None if test is None else test.at,
+        "test_ok": None if test is None else bool(test.ok),
+        "test_ms": None if test is None else test.ms,
+        "test_said": None if test is None else test.said,
+    }
+
+
 def notes(panorama: Panorama) -> list[str]:
     """What stands below the table: keys that only some servers lack, with whose and where those
     are, and the providers nobody uses."""

@@ -354,7 +354,7 @@ async def test_read_only_changes_nothing() -> None:
     assert section("anthropic") == {}
 
 
-async def test_the_filter_knows_the_fields_of_a_provider() -> None:
+async def test_filters_and_exports_know_the_fields_of_a_provider() -> None:
     provider_seeds.seed(HOME)
     filters = {
         "status:off": ["cohere"],
@@ -369,8 +369,12 @@ async def test_the_filter_knows_the_fields_of_a_provider() -> None:
         for text in filters:
             view.filter_text = text
             found[text] = list(view.contents(view.columns_for(120), app.look()).keys)
+        view.filter_text = "provider:openai"
+        record_at = view.contents(view.columns_for(120), app.look()).record_at
 
     assert found == filters
+    assert record_at is not None
+    assert record_at(0)["key_not_in"] == [8003]
 
 
 @pytest.mark.parametrize(
