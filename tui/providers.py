@@ -26,11 +26,11 @@ TAKEN_UP = "running servers take it up by themselves"
 NOTHING = """
   No server has told of its providers yet.
 
-  They appear here as the next server sees them: start an editor, or
+  The next server tells of them: start an editor, or
 
     roundhouse serve
 
-  a adds a provider and its key now; without a server they are shown by
+  a adds a provider and its key now. Without a server:
 
     roundhouse providers list
 """

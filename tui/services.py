@@ -116,7 +116,8 @@ def put_together(
     for name, pairs in by_name.items():
         seen = sorted(pairs, key=lambda pair: (pair[0].started, pair[0].id))
         current = [pair for pair in seen if pair[0] not in outdated] or seen
-        said = current[-1][1]
+        usable = [pair for pair in current if not pair[1].reason] or current
+        said = usable[-1][1]
         facts = facts_of(said.facts)
         test = tests.get(name)
         found.append(Service(name=name, said=said, facts=facts, seen=tuple(seen), test=test))

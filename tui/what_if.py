@@ -15,7 +15,8 @@ ASK = (
     "w asks a server where a call would go now: which models in which order, at what cost,",
     "and why not elsewhere. Nothing is sent to any provider; it costs nothing.",
 )
-MOST_LEFT_OUT = 40
+MOST_LEFT_OUT = 200
+FOLDED = {"not_running": "not running", "key_missing": "no key", "disabled": "off"}
 
 
 def fields(asked: Values) -> list[Field]:
@@ -102,7 +103,20 @@ def lines(question: Values | None, plan: Mapping[str, Any] | None, width: int) -
         found.append(f"{glyphs.LOOK} nothing can take this call now")
     found += [candidate_line(n, one, width) for n, one in enumerate(candidates)]
     left_out = tables(plan.get("excluded"))[:MOST_LEFT_OUT]
-    return [*found, *(left_out_line(one, width) for one in left_out)]
+    told = [one for one in left_out if one.get("reason") not in FOLDED]
+    return [*found, *(left_out_line(one, width) for one in told), *folded(left_out, width)]
+
+
+def folded(left_out: Sequence[Mapping[str, Any]], width: int) -> list[str]:
+    """What is not set up at all: a line a reason, the names of the providers on it."""
+    lines: list[str] = []
+    for reason, words in FOLDED.items():
+        names = dict.fromkeys(
+            str(one.get("provider")) for one in left_out if one.get("reason") == reason
+        )
+        if names:
+            lines.append(fit(f" {glyphs.IDLE}  {words}: {' · '.join(names)}", width).rstrip())
+    return lines
 
 
 def candidate_line(n: int, said: Mapping[str, Any], width: int) -> str:

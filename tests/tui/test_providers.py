@@ -42,7 +42,9 @@ PLAN = {
         },
     ],
     "excluded": [
-        {"provider": "ollama", "model": "qwen3:8b", "reason": "needs", "detail": "has no tools"}
+        {"provider": "ollama", "model": "qwen3:8b", "reason": "needs", "detail": "has no tools"},
+        {"provider": "together", "model": "a", "reason": "key_missing", "detail": "has no key"},
+        {"provider": "gemini", "model": "b", "reason": "key_missing", "detail": "has no key"},
     ],
 }
 QUESTION = {
