@@ -244,6 +244,12 @@ class WatchApp(App[None]):
             self.store.resume()
         self._show()
 
+    def action_command_palette(self) -> None:
+        from .palette import Palette
+
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette())
+
     def go(self, mode: str, key: str = "", *, filter_text: str = "") -> None:
         """Show a view, "" for the one that is shown, with the cursor on a row or a filter."""
         if mode:

@@ -5,18 +5,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
-from textual.command import DiscoveryHit, Hit, Provider
+from textual.command import CommandPalette, DiscoveryHit, Hit, Provider, SearchIcon
 from textual.content import Content
 
 from . import breakers
 from .actions import key_of, shown_key
 from .bar import TABS
+from .glyphs import in_ascii
 from .options import POLLS
 from .view import View
-from .watching import Watching
+from .watching import Watching, watching_of
 
 FILTER = "filter "
 CALL = "call "
+PALETTE = "--command-palette"  # by which Textual knows that it is open
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +30,29 @@ class Command:
     run: Callable[[], object]
 
 
+class Palette(CommandPalette):
+    """Drawn with ASCII alone where its user wants that."""
+
+    def __init__(self) -> None:
+        super().__init__(id=PALETTE, placeholder="Search for commands")
+
+    def on_mount(self) -> None:
+        if watching_of(self).ascii_only:
+            self.add_class("ascii")
+            self.query_one(SearchIcon).icon = ">"
+
+
 class Commands(Provider):
     @property
     def watching(self) -> Watching:
         return cast("Watching", self.app)  # pyright: ignore[reportUnknownMemberType]
 
+    def written(self, text: str) -> Content:
+        return Content(in_ascii(text) if self.watching.ascii_only else text)
+
     async def discover(self) -> AsyncGenerator[DiscoveryHit]:
         for one in self.shown_at_once():
-            yield DiscoveryHit(Content(one.text), one.run, text=one.text, help=one.help)
+            yield DiscoveryHit(self.written(one.text), one.run, text=one.text, help=one.help)
 
     async def search(self, query: str) -> AsyncGenerator[Hit]:
         matcher = self.matcher(query)
@@ -43,9 +60,9 @@ class Commands(Provider):
             score = matcher.match(one.text)
             if score > 0:
                 # Not the matcher's highlight: it takes text for markup.
-                yield Hit(score, Content(one.text), one.run, text=one.text, help=one.help)
+                yield Hit(score, self.written(one.text), one.run, text=one.text, help=one.help)
         for one in self.typed(query):
-            yield Hit(1.0, Content(one.text), one.run, text=one.text, help=one.help)
+            yield Hit(1.0, self.written(one.text), one.run, text=one.text, help=one.help)
 
     def shown_at_once(self) -> Iterator[Command]:
         yield from self.actions()

@@ -6,7 +6,7 @@ left to the filter itself.
 
 from collections.abc import Sequence
 
-from .sieve import GROUPS, Sieve, Term
+from .sieve import GROUPS, Sieve, Term, is_glob
 
 COLUMNS = {
     "call": "call_id",
@@ -68,14 +68,14 @@ def field_part(term: Term) -> Part | None:
     if term.field == "status" and all(word in GROUPS for word in term.words):
         among = sorted({status for word in term.words for status in GROUPS[word]})
         return f"status IN ({', '.join('?' * len(among))})", list(among)
-    if term.field == "status" or any("*" in word or "?" in word for word in term.words):
+    if term.field == "status":
         return None
     return any_of([COLUMNS[term.field]], term.words)
 
 
 def any_of(columns: Sequence[str], words: Sequence[str]) -> Part | None:
-    """SQLite folds ASCII only; other words are the filter's."""
-    if not all(word.isascii() for word in words):
+    """SQLite folds ASCII only; other words, and patterns, are the filter's."""
+    if any(is_glob(word) or not word.isascii() for word in words):
         return None
     pairs = [(column, word) for word in words for column in columns]
     text = " OR ".join(f"instr(lower({column}), ?)" for column, _ in pairs)

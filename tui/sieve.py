@@ -1,7 +1,8 @@
 """The filter language, the same for every view, `watch --json` and `tail`.
 
     word  "two words"          somewhere in the row's text
-    provider:groq,openai       one of these in that field; `gpt*` is the whole field
+    provider:groq,openai       one of these in that field
+    model:gpt*  gpt*           `*` and `?` stand for any characters, and the whole field is meant
     status:err                 err, ok, refused, lost, running, or any other word of a status
     cost>0.01 dur>=10 tok/s<20 compared as numbers; 6k, 30s, 5m, 2h, $1 and 80% are numbers
     since:30m                  not older than that
@@ -152,7 +153,8 @@ def test_of(term: Term, now: float) -> Test:
 def plain_test(term: Term, now: float) -> Test:
     match term.kind:
         case "word":
-            return lambda row: occurs(term.words[0], row)
+            match_word = matcher("", term.words[0])
+            return lambda row: occurs(match_word, row)
         case "field":
             matchers = [matcher(term.field, word) for word in term.words]
             return lambda row: any(match(text_of(row, term.field)) for match in matchers)
@@ -176,8 +178,8 @@ def since(row: Fields, moment: float) -> bool:
     return at >= moment if isinstance(at, int | float) else True
 
 
-def occurs(word: str, row: Fields) -> bool:
-    return any(isinstance(value, str) and word in value.casefold() for value in row.values())
+def occurs(match_word: Callable[[str], bool], row: Fields) -> bool:
+    return any(isinstance(value, str) and match_word(value.casefold()) for value in row.values())
 
 
 def text_of(row: Fields, field: str) -> str:
@@ -190,10 +192,14 @@ def matcher(field: str, word: str) -> Callable[[str], bool]:
         return GROUPS[word].__contains__
     if field == "status" and word == "running":
         return lambda text: text not in ENDED
-    if "*" in word or "?" in word:
+    if is_glob(word):
         whole = re.compile(translate(word))
         return lambda text: whole.match(text) is not None
     return lambda text: word in text
+
+
+def is_glob(word: str) -> bool:
+    return "*" in word or "?" in word
 
 
 def nearest(kept: Sieve, rows: Iterable[Fields]) -> str:

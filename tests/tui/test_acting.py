@@ -112,6 +112,27 @@ def test_a_server_that_dies_with_the_request_gives_no_answer() -> None:
     assert outcome == Outcome(state="no answer", said="server s1 took it and has not answered yet")
 
 
+def test_two_who_ask_a_server_that_dies_both_hear_what_became_of_it() -> None:
+    HOME.mkdir()
+    with seeds.ledger(HOME) as db:
+        seeds.server(db, 1, "cursor")
+    owner = Owner.claim(HOME / "run", "o1")
+
+    def answer_and_die(db: Connection, control: control_rows.Control) -> None:
+        saying({"ok": True, "said": "done"})(db, control)
+        owner.release()
+
+    outcomes: list[Outcome] = []
+    threads = [threading.Thread(target=lambda: outcomes.append(asked(0.5))) for _ in range(2)]
+    with attending(answer_and_die):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert sorted(one.state for one in outcomes) == ["done", "no answer"]
+
+
 def test_without_a_living_server_nothing_is_asked() -> None:
     HOME.mkdir()
     with seeds.ledger(HOME) as db:

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import seeds
 from screens import HOME, check, screen_text, until, watched
+from textual.command import CommandList
+from textual.widgets import Input
 
 from roundhouse_mcp.tui.actions import Action
 from roundhouse_mcp.tui.keymap import keymap
@@ -12,6 +14,16 @@ from roundhouse_mcp.tui.options import Options, load
 from roundhouse_mcp.tui.table import Table
 
 FILE = Path("config.toml")
+COMMANDS = {
+    "sort next": "sorted by STATE",
+    "call 01K9X101": "filter: call:01K9X101",
+    "filter slow": "filter: dur>10",
+    "filter provider:groq": "filter: provider:groq",
+    "go budgets": "[2 Budgets]",
+    "theme nord": "",
+    "poll 1s": "looking every 1s",
+    "read-only": "i read-only: actions are off",
+}
 VIEWS = {
     "live": [Action(name="cancel", key="x", title=""), Action(name="sort", key="s", title="")],
     "cost": [Action(name="sort", key="s", title=""), Action(name="period", key="p", title="")],
@@ -117,32 +129,34 @@ async def test_an_unknown_theme_is_told_and_a_known_one_is_worn() -> None:
         assert "i read-only: actions are off" in screen_text(app)
 
 
-@pytest.mark.parametrize(
-    ("typed", "said"),
-    [
-        ("go budgets", "[2 Budgets]"),
-        ("filter provider:groq", "filter: provider:groq"),
-        ("filter slow", "filter: dur>10"),
-        ("theme nord", ""),
-        ("poll 1s", "looking every 1s"),
-        ("read-only", "i read-only: actions are off"),
-        ("call 01K9X101", "filter: call:01K9X101"),
-        ("sort next", "sorted by STATE"),
-    ],
-)
-async def test_commands_do_what_is_typed(typed: str, said: str) -> None:
+async def test_commands_do_what_is_typed() -> None:
     seeds.seed(HOME)
 
     async with watched(options=Options(filters={"slow": "dur>10"})) as (app, pilot):
-        await pilot.press("colon")
-        await pilot.pause()
-        await pilot.press(*typed)
-        await until(pilot, lambda: len(app.screen.query_one("CommandList").options) > 0)  # pyright: ignore
-        await pilot.press("enter")
-        await until(pilot, lambda: bool(app.screen.query(Table)) and said in screen_text(app))
+        for typed, said in COMMANDS.items():
+            await pilot.press("colon")
+            await pilot.pause()
+            for key in typed:
+                app.screen.query_one(Input).insert_text_at_cursor(key)
+            await until(pilot, lambda: bool(app.screen.query_one(CommandList).options))
+            await pilot.press("enter")
+            await until(pilot, lambda: bool(app.screen.query(Table)))
 
-        assert app.theme == ("nord" if typed == "theme nord" else "roundhouse-dark")
-        assert app.feed.look_s == (1.0 if typed == "poll 1s" else 0.2)
+            await until(pilot, lambda said=said: said in screen_text(app))
+
+        assert app.theme == "nord"
+        assert app.feed.look_s == 1.0
+
+
+async def test_the_commands_are_drawn_with_ascii_alone_where_wanted() -> None:
+    seeds.seed(HOME)
+
+    async with watched((80, 24), ascii_only=True) as (app, pilot):
+        await pilot.press("colon")
+        await until(pilot, lambda: bool(app.screen.query_one(CommandList).options))
+
+        assert screen_text(app).isascii()
+        check(app, "ascii_commands_80x24")
 
 
 async def test_a_circuit_is_gone_to_by_its_name() -> None:
@@ -189,7 +203,7 @@ async def test_the_palette_shows_hostile_names_as_text() -> None:
     async with watched() as (app, pilot):
         await pilot.press("colon")
         await pilot.pause()
-        await pilot.press(*"circuit ev")
+        app.screen.query_one(Input).insert_text_at_cursor("circuit ev")
         await until(pilot, lambda: "ev[/oops]il" in screen_text(app))
 
         assert all(line.isprintable() for line in screen_text(app).splitlines())

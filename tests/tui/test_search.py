@@ -20,6 +20,7 @@ FILTERS = [
     "provider:anthropic,ollama",
     "!provider:anthropic",
     "model:gpt*",
+    "!gpt*",
     "status:err",
     "status:ok,lost",
     "!status:ok",

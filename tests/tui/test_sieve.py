@@ -43,6 +43,8 @@ CALL: Fields = {
         ("model:gpt*", True),
         ("model:*20b", True),
         ("model:oss*", False),
+        ("gpt*", True),
+        ("gpt*zz", False),
         ("status:err", True),
         ("status:ok", False),
         ("status:running", False),
