@@ -24,18 +24,12 @@ def fields(asked: Values) -> list[Field]:
     from ..server.settings import STRATEGIES
 
     given = {**DEFAULTS, **asked}
-    strategy = given.get("strategy") or USUAL
     return [
         Field(name="task", label="Task", value=given.get("task", ""), hint="code, chat, private …"),
         Field(name="model", label="Model", value=given.get("model", "")),
-        Field(
-            name="input_tokens", label="Tokens in", value=given["input_tokens"], check=wrong_count
-        ),
-        Field(
-            name="output_tokens",
-            label="Tokens out",
-            value=given["output_tokens"],
-            check=wrong_count,
+        *(
+            Field(name=name, label=label, value=given[name], check=wrong_count)
+            for name, label in (("input_tokens", "Tokens in"), ("output_tokens", "Tokens out"))
         ),
         Field(
             name="needs",
@@ -49,7 +43,7 @@ def fields(asked: Values) -> list[Field]:
             label="Strategy",
             kind="choice",
             choices=(USUAL, *STRATEGIES),
-            value=strategy,
+            value=given.get("strategy") or USUAL,
         ),
     ]
 

@@ -16,16 +16,6 @@ def set_key(home: Home, environ: Mapping[str, str], name: str, value: str) -> No
     keys.store(home, name, value)
 
 
-def has_key(home: Home, name: str) -> bool:
-    """Does keys.toml hold one? Raises ConfigError for a file that cannot be used."""
-    return name in keys.read(home.keys)
-
-
-def remove_key(home: Home, name: str) -> None:
-    """Raises ConfigError where there is none of that name."""
-    keys.remove(home, name)
-
-
 def wrong_with(value: str) -> str:
     """What keeps a value from being a key, in words that do not quote it, or ""."""
     try:
