@@ -8,10 +8,13 @@ from textual import events
 from .lines import Lines
 from .watching import watching_of
 
-TABS = (
+TABS = (  # mode, key, title, its short form
     ("live", "1", "Live", "Live"),
     ("budgets", "2", "Budgets", "Bud"),
     ("circuits", "3", "Circuits", "Circ"),
+    ("providers", "4", "Providers", "Prov"),
+    ("cost", "5", "Cost", "Cost"),
+    ("servers", "6", "Servers", "Srv"),
 )
 
 

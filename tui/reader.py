@@ -4,8 +4,8 @@ Failures are states of the health, never exceptions.
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from ..server.ledger import watch
 from ..server.ledger.driver import Connection, Error, connect_read_only
 from ..server.ledger.schema import VERSION
 from .clean import clean, clean_bytes, clean_json
+from .extra import Extra, Extras
 
 RING = 5000
 CHUNK = 2000
@@ -63,7 +64,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The small tables, all of one moment."""
+    """The small tables, all of one moment; `extra` is what the view on the screen asked for."""
 
     running: tuple[watch.Running, ...] = ()
     running_count: int = 0
@@ -75,6 +76,7 @@ class Snapshot:
     breaker_events: tuple[watch.BreakerEvent, ...] = ()
     totals: Totals = Totals()
     detail: Detail | None = None
+    extra: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +107,8 @@ class Reader:
         self.clock = clock
         self.day_began = day_began
         self.selected: str | None = None
+        self.wanted: Mapping[str, Extra] = {}
+        self._extras = Extras()
         self._db: Connection | None = None
         self._file: tuple[int, int] | None = None
         self._health = Health(state="starting", since=clock())
@@ -148,7 +152,8 @@ class Reader:
                 return self._report(now, "missing")
         assert self._db is not None
         seen = (watch.data_version(self._db), self.selected)
-        if seen == self._seen and now - self._totals_at < TOTALS_S * 12:
+        wanted = self._extras.due(self.wanted, now, seen[0])
+        if seen == self._seen and not wanted and now - self._totals_at < TOTALS_S * 12:
             return Batch(at=now, health=self._health)
         kind = watch.schema(self._db)
         if kind.version < VERSION:
@@ -177,7 +182,7 @@ class Reader:
             self._db = connect_read_only(self.path)
             self._db.text_factory = clean_bytes
             if file != self._file:
-                self._last_id, self._afresh = 0, True
+                self._last_id, self._afresh, self._extras = 0, True, Extras()
             self._file, self._seen = file, None
         return True
 
@@ -196,6 +201,7 @@ class Reader:
                 breaker_events=tuple(watch.breaker_events(db)),
                 totals=self._sums(db, now),
                 detail=look_closely(db, seen[1]) if seen[1] else None,
+                extra=self._extras.read(db, self.wanted, now, seen[0]),
             )
         finally:
             if db.in_transaction:

@@ -1,19 +1,21 @@
 """The frame every view shares: header, status line, banner, table, detail, filter, keys."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from rich.cells import cell_len
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Input
 
 from . import banners, breakers, glyphs, spending
+from .actions import FRAME, Action, bindings_of, shown_key
 from .bar import Bar
 from .draw import fit
+from .extra import EXTRAS, Extra
 from .figures import count_of, dollars, time_of_day
 from .lines import Lines
 from .rows import Column, Look, Row, fitted
@@ -37,25 +39,39 @@ class Contents:
 
 
 class View(Screen[None]):
+    """A view says its columns, contents, details, and what can be done in it: `do_NAME(key)` does
+    the action NAME on the row with that key, "" when there is none. `DETAILS` are the panes of its
+    detail, `which` the one that is shown. `READS` names the rows of `extra.EXTRAS` it needs."""
+
     NAME = ""
     FOLLOWS = False
-    BINDINGS: list[BindingType] = [  # noqa: RUF012
-        Binding("j,down", "move(1)", "Down", show=False),
-        Binding("k,up", "move(-1)", "Up", show=False),
-        Binding("g,home", "first", "First", show=False),
-        Binding("G,end", "last", "Last", show=False),
-        Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("enter", "detail", "Detail", show=False),
-        Binding("escape", "back", "Back", show=False),
-        Binding("slash", "filter", "Filter", show=False),
-        Binding("f", "follow", "Follow", show=False),
-        Binding("y", "copy", "Copy", show=False),
-    ]
+    ACTIONS: ClassVar[tuple[Action, ...]] = ()
+    DETAILS: ClassVar[tuple[str, ...]] = ("detail",)
+    READS: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        cls.BINDINGS = bindings_of(cls.actions())
+        super().__init_subclass__(**kwargs)
+
+    @classmethod
+    def actions(cls) -> tuple[Action, ...]:
+        """Its own, then those of the frame; its own wins a key or a name both have."""
+        names = {one.name for one in cls.ACTIONS}
+        keys = {key for one in cls.ACTIONS for key in one.key.split(",")}
+        shared = (
+            one
+            for one in FRAME
+            if one.name not in names
+            and not keys & set(one.key.split(","))
+            and (one.name != "follow" or cls.FOLLOWS)
+            and (one.name != "pane" or len(cls.DETAILS) > 1)
+        )
+        return (*cls.ACTIONS, *shared)
 
     def __init__(self) -> None:
         super().__init__()
         self.filter_text = ""
+        self.which = self.DETAILS[0]
 
     @abstractmethod
     def columns_for(self, width: int) -> tuple[Column, ...]: ...
@@ -65,6 +81,25 @@ class View(Screen[None]):
 
     @abstractmethod
     def detail(self, key: str, look: Look, width: int) -> list[str]: ...
+
+    def head(self, look: Look, width: int, height: int) -> list[str]:
+        """Lines above the table, for a screen of this size; none unless a view has some."""
+        return []
+
+    def reads(self) -> Mapping[str, Extra]:
+        """What else to read while this view is on the screen. A view whose reads depend on what
+        was chosen in it gives its own, and tells with `reads_changed`."""
+        return {name: EXTRAS[name] for name in sorted(self.READS)}
+
+    def reads_changed(self) -> None:
+        if self.is_current:
+            self.watching.want(self.reads())
+
+    def may(self, action: Action, key: str) -> str:
+        """Why an action cannot be done on this row now, or ""; a view may know more."""
+        if action.steers and (refusal := self.watching.refuses_to_act()):
+            return refusal
+        return "nothing is selected" if action.needs_row and not key else ""
 
     @property
     def watching(self) -> Watching:
@@ -79,6 +114,7 @@ class View(Screen[None]):
         yield Bar(id="bar", ascii_only=ascii_only)
         yield Lines(id="line", ascii_only=ascii_only)
         yield Lines(id="banner", ascii_only=ascii_only)
+        yield Lines(id="head", ascii_only=ascii_only)
         yield Table(ascii_only=ascii_only)
         yield Lines(id="empty", ascii_only=ascii_only)
         yield Lines(id="pane", ascii_only=ascii_only)
@@ -94,6 +130,7 @@ class View(Screen[None]):
         self.call_after_refresh(self.show)
 
     def on_screen_resume(self) -> None:
+        self.watching.want(self.reads())
         self.call_after_refresh(self.show)
 
     def show(self) -> None:
@@ -106,10 +143,11 @@ class View(Screen[None]):
         stale = self._stale(look)
         self.query_one(Bar).show_tabs(self.NAME, self._right(stale, look), width)
         self.query_one("#line", Lines).show([self._status(contents, width)])
-        self.query_one("#keys", Lines).show([self._keys(width)])
         self._show_banner(stale, look)
+        self._show_head(look)
         self._show_empty(contents)
         self.query_one(Table).show(columns, contents.keys, contents.row_at, rules=contents.rules)
+        self.query_one("#keys", Lines).show([self._keys(width)])
         self.show_detail(look)
 
     def show_detail(self, look: Look) -> None:
@@ -136,10 +174,12 @@ class View(Screen[None]):
         if store.seen_at is not None:
             parts.append(f"{glyphs.RUNNING} {snapshot.running_count}")
             today = dollars(snapshot.totals.today_nano)
-            parts.append(today if self.size.width < ROOMY else f"{today} today")
+            parts.append(today if self.size.width < DETAIL_ROOM[0] else f"{today} today")
             parts += alarm_words(store, look)
         if self.size.width >= ROOMY:
             parts.append(time_of_day(look.now, look.zone))
+        if self.size.width < DETAIL_ROOM[0]:
+            return " ".join(short_form(part) for part in parts)
         return "  ".join(parts)
 
     def _status(self, contents: Contents, width: int) -> str:
@@ -149,6 +189,8 @@ class View(Screen[None]):
             said.append(f"paused, +{store.missed} new")
         elif self.FOLLOWS:
             said.append("following" if self.query_one(Table).following else "f follows")
+        if doing := self.watching.doing():
+            return f" {doing}"
         left = f" {' · '.join(said)}"
         room = width - cell_len(left) - 3
         if store.seen_at is None or room < cell_len(contents.status) // 2:
@@ -156,15 +198,26 @@ class View(Screen[None]):
         return f"{left}  {fit(contents.status, room, 'right')}"
 
     def _keys(self, width: int) -> str:
-        """What fits, the most useful first."""
-        first = "esc back  j/k next" if self.has_class("detailed") else "enter detail"
-        more = ["f follow"] if self.FOLLOWS else []
-        keys = [first, "/ filter", "? help", "q quit", "space pause", ": commands", "y copy", *more]
+        """What fits, the view's own first; in parentheses what cannot be done now."""
+        key = self.query_one(Table).cursor_key
+        detailed = self.has_class("detailed")
+        words = ["esc back", "j/k next"] if detailed else []
+        for one in self.actions():
+            if one.word and not (detailed and one.name == "detail"):
+                word = f"{shown_key(one.key)} {one.word}"
+                words.append(f"({word})" if self.may(one, key) else word)
         line = " "
-        for key in keys:
-            if len(line) + len(key) + 2 <= width:
-                line += f"{key}  "
+        for word in words:
+            if len(line) + len(word) + 2 <= width:
+                line += f"{word}  "
         return line
+
+    def _show_head(self, look: Look) -> None:
+        head = self.query_one("#head", Lines)
+        lines = [] if self.store.seen_at is None else self.head(look, *self.size)
+        head.display = bool(lines)
+        head.styles.height = max(1, len(lines))
+        head.show(lines)
 
     def _show_banner(self, stale: float | None, look: Look) -> None:
         health = self.store.health
@@ -191,26 +244,57 @@ class View(Screen[None]):
             text = f"\n  Nothing matches `{self.filter_text}` · esc clears"
         self.query_one("#empty", Lines).show(text.splitlines())
 
-    def action_move(self, by: int) -> None:
-        self.query_one(Table).move(by)
+    def action_act(self, name: str) -> None:
+        """Do one of the actions of this view, or say why not."""
+        action = next(one for one in self.actions() if one.name == name)
+        key = self.query_one(Table).cursor_key
+        if refusal := self.may(action, key):
+            self.watching.say(f"{action.title}: {refusal}", "warning")
+            return
+        getattr(self, f"do_{name}")(key)
 
-    def action_page(self, by: int) -> None:
-        self.query_one(Table).page(by)
+    def do_down(self, key: str) -> None:
+        self.query_one(Table).move(1)
 
-    def action_first(self) -> None:
+    def do_up(self, key: str) -> None:
+        self.query_one(Table).move(-1)
+
+    def do_page_down(self, key: str) -> None:
+        self.query_one(Table).page(1)
+
+    def do_page_up(self, key: str) -> None:
+        self.query_one(Table).page(-1)
+
+    def do_first(self, key: str) -> None:
         self.query_one(Table).go_first()
 
-    def action_last(self) -> None:
+    def do_last(self, key: str) -> None:
         self.query_one(Table).go_last()
 
-    def action_follow(self) -> None:
+    def do_follow(self, key: str) -> None:
         self.query_one(Table).follow()
         self.show()
 
-    def action_detail(self) -> None:
+    def do_pause(self, key: str) -> None:
+        self.watching.pause()
+
+    def do_help(self, key: str) -> None:
+        self.watching.show_help()
+
+    def do_commands(self, key: str) -> None:
+        self.watching.action_command_palette()
+
+    def do_quit(self, key: str) -> None:
+        self.watching.exit()
+
+    def do_pane(self, key: str) -> None:
+        self.which = self.DETAILS[(self.DETAILS.index(self.which) + 1) % len(self.DETAILS)]
+        self._detailed(True)
+
+    def do_detail(self, key: str) -> None:
         self._detailed(not self.has_class("detailed"))
 
-    def action_back(self) -> None:
+    def do_back(self, key: str) -> None:
         """One step: the filter line, then the detail, then the filter."""
         if self.query(Input):
             self._close_filter("")
@@ -219,12 +303,11 @@ class View(Screen[None]):
         elif self.filter_text:
             self._filter("")
 
-    def action_copy(self) -> None:
-        if key := self.query_one(Table).cursor_key:
-            self.watching.copy_to_clipboard(key)
-            self.notify(f"copied {key}", markup=False, timeout=2)
+    def do_copy(self, key: str) -> None:
+        self.watching.copy_to_clipboard(key)
+        self.watching.say(f"copied {key}")
 
-    def action_filter(self) -> None:
+    def do_filter(self, key: str) -> None:
         if not self.query(Input):
             line = Input(
                 self.filter_text,
@@ -267,6 +350,13 @@ class View(Screen[None]):
         self.query(Input).remove()
         self.query_one(Table).focus()
         self._filter(text)
+
+
+def short_form(part: str) -> str:
+    """The same in fewer cells, for the header of a narrow screen."""
+    for sign in (glyphs.RUNNING, glyphs.LOOK):
+        part = part.replace(f"{sign} ", sign)
+    return part.replace(" servers", " srv").replace(" server", " srv")
 
 
 def alarm_words(store: Store, look: Look) -> list[str]:

@@ -101,8 +101,8 @@ async def test_numbers_that_are_no_longer_renewed_are_called_old() -> None:
     async with watched((80, 24), clock=lambda: now) as (app, pilot):
         app.feed.close()
         now += 11
-        app.action_pause()
-        app.action_pause()
+        app.pause()
+        app.pause()
         await pilot.pause()
 
         check(app, "stale_80x24")
