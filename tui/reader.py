@@ -93,7 +93,8 @@ class Batch:
 
 
 class Reader:
-    """Looks at the ledger of one home when told to. `day_began` says when a moment's day began."""
+    """Looks at the ledger of one home when told to. `day_began` says when a moment's day began,
+    `ring` how many of the calls that ended before the first look are wanted."""
 
     def __init__(
         self,
@@ -101,11 +102,13 @@ class Reader:
         *,
         clock: Callable[[], float] = time.time,
         day_began: Callable[[float], float] = lambda at: at - at % 86_400,
+        ring: int = RING,
     ) -> None:
         self.path = home / "ledger.db"
         self.gate = home / "ledger.gate"
         self.clock = clock
         self.day_began = day_began
+        self.ring = ring
         self.selected: str | None = None
         self.wanted: Mapping[str, Extra] = {}
         self._extras = Extras()
@@ -217,7 +220,7 @@ class Reader:
         if not self._afresh:
             fresh = watch.finished_after(db, self._last_id, CHUNK)
         if self._afresh or len(fresh) == CHUNK:
-            fresh, self._afresh = watch.newest(db, RING), True
+            fresh, self._afresh = watch.newest(db, self.ring), True
         if fresh:
             self._last_id = fresh[-1].id
         return fresh
