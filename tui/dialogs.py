@@ -1,5 +1,6 @@
 """Questions over the screen: one to be confirmed, and a form with fields given as data."""
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -20,7 +21,6 @@ from .watching import watching_of
 Kind = Literal["text", "choice", "secret", "flag"]
 Values = Mapping[str, str]
 YES, NO = "yes", "no"
-WIDTH = 74
 
 
 def fine(value: str) -> str:
@@ -185,7 +185,13 @@ class Form(ModalScreen[Values | None]):
         if field.kind in ("choice", "flag"):
             choices = field.choices if field.kind == "choice" else (NO, YES)
             return Pick(choices, field.value, id=name, ascii_only=plain)
-        line = Input(clean(field.value), id=name, password=field.kind == "secret", compact=True)
+        line = Input(
+            clean(field.value),
+            id=name,
+            password=field.kind == "secret",
+            compact=True,
+            select_on_focus=False,
+        )
         line.cursor_blink = False
         return line
 
@@ -255,4 +261,5 @@ class Form(ModalScreen[Values | None]):
             self.dismiss(values)
 
     def _complain(self, said: str) -> None:
-        self.query_one("#wrong", Lines).show([f"! {clean(said)}"])
+        wrong = self.query_one("#wrong", Lines)
+        wrong.show(textwrap.wrap(f"! {clean(said)}", max(20, wrong.size.width)))

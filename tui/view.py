@@ -25,6 +25,11 @@ from .watching import Watching, watching_of
 
 ROOMY = 72
 DETAIL_ROOM = (100, 30)
+SHORTER = {f"{glyphs.RUNNING} ": glyphs.RUNNING, f"{glyphs.LOOK} ": glyphs.LOOK} | {
+    " servers": " srv",
+    " server": " srv",
+}
+SHORTEST = SHORTER | {" circuits": " circ", " circuit": " circ", " budgets": " bud"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +184,8 @@ class View(Screen[None]):
         if self.size.width >= ROOMY:
             parts.append(time_of_day(look.now, look.zone))
         if self.size.width < DETAIL_ROOM[0]:
-            return " ".join(short_form(part) for part in parts)
+            words = SHORTER if self.size.width >= ROOMY else SHORTEST
+            return " ".join(shortened(part, words) for part in parts)
         return "  ".join(parts)
 
     def _status(self, contents: Contents, width: int) -> str:
@@ -352,11 +358,11 @@ class View(Screen[None]):
         self._filter(text)
 
 
-def short_form(part: str) -> str:
+def shortened(part: str, words: Mapping[str, str]) -> str:
     """The same in fewer cells, for the header of a narrow screen."""
-    for sign in (glyphs.RUNNING, glyphs.LOOK):
-        part = part.replace(f"{sign} ", sign)
-    return part.replace(" servers", " srv").replace(" server", " srv")
+    for long, short in words.items():
+        part = part.replace(long, short)
+    return part
 
 
 def alarm_words(store: Store, look: Look) -> list[str]:

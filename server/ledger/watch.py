@@ -258,6 +258,22 @@ def finished_after(db: Connection, last_id: int, limit: int) -> list[Finished]:
     return select(db, Finished, "FROM calls WHERE id > ? ORDER BY id LIMIT ?", (last_id, limit))
 
 
+def finished_between(
+    db: Connection, first: int, before: int, condition: str, values: Sequence[object], limit: int
+) -> list[Finished]:
+    """Calls with `first` <= id < `before` that meet the condition, newest first. The condition is
+    our own SQL, never outside text."""
+    rest = f"FROM calls WHERE id >= ? AND id < ? AND {condition} ORDER BY id DESC LIMIT ?"
+    return select(db, Finished, rest, (first, before, *values, limit))
+
+
+def ended_from(db: Connection, first: int) -> float | None:
+    """When the first call from this id on ended."""
+    query = "SELECT ended FROM calls WHERE id >= ? ORDER BY id LIMIT 1"
+    row = db.execute(query, (first,)).fetchone()
+    return row[0] if row else None
+
+
 def spendings(db: Connection, now: float) -> list[Spending]:
     rest = """FROM budget_windows WHERE window_start <= ?1
               AND (window_end IS NULL OR window_end > ?1) ORDER BY budget LIMIT 500"""

@@ -65,10 +65,11 @@ async def watched(
     size: tuple[int, int] = (120, 36),
     *,
     ascii_only: bool = False,
+    read_only: bool = False,
     clock: Callable[[], float] = lambda: NOW,
 ) -> AsyncGenerator[tuple[WatchApp, Pilot[None]]]:
     """The app over the home, after its first look; the clock stands still unless one is given."""
-    app = WatchApp(HOME, ascii_only=ascii_only, clock=clock, zone=UTC)
+    app = WatchApp(HOME, ascii_only=ascii_only, read_only=read_only, clock=clock, zone=UTC)
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: app.store.changes > 0)
         yield app, pilot
