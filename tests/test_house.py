@@ -22,6 +22,7 @@ DOORS = {  # room -> the modules of other rooms it may use
         "server.home",
         "server.errors",
         "server.budgets",
+        "server.bars",
     },
 }
 EXTRA_DOORS = {  # each inside a subcommand
