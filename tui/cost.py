@@ -7,11 +7,12 @@ from typing import ClassVar, TypeVar
 
 from . import costs, spent
 from .actions import Action
+from .contents import Contents
 from .costs import Costs, Measure, Question, Sums
 from .extra import Extra
 from .rows import Column, Look, Row
 from .sieve import sieve
-from .view import DETAIL_ROOM, Contents, View
+from .view import DETAIL_ROOM, View
 
 READ = "costs"
 EVERY_S = 5.0

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from rich.cells import cell_len
-
 from ..server import bars
 from .costs import Costs, Measure, Sums, measured
 from .draw import fit, spark, wrap
@@ -189,10 +187,16 @@ def small_picture(costs: Costs, measure: Measure, width: int) -> list[str]:
         f" {measure}/day {spark(values)}  max {amount(values[most], measure)} on {days[most][5:]},"
         f" today {costs.today_nano / 1e9:.2f}, month {costs.month_nano / 1e9:.2f}"
     )
-    return [fit(line, width), *notes(costs, width)]
+    said = " · ".join(remarks(costs))
+    return [fit(line, width), *([fit(f" {said}", width)] if said else [])]
 
 
 def notes(costs: Costs, width: int) -> list[str]:
+    lines = wrap(remarks(costs), width - 2, indent=1, between=" · ")
+    return [f" {line}" for line in lines]
+
+
+def remarks(costs: Costs) -> list[str]:
     """What is apart from the sums, or part of them and worth knowing."""
     total = costs.total
     said: list[str] = []
@@ -205,8 +209,7 @@ def notes(costs: Costs, width: int) -> list[str]:
     if costs.elsewhere is not None:
         at = costs.elsewhere
         said.append(f"free calls at {at.model} prices {at.nano / 1e9:,.2f}")
-    lines = wrap(said, width - 2, indent=1, between=" · ")
-    return [f" {line}" for line in lines if cell_len(line)]
+    return said
 
 
 def detail_lines(row: Sums, costs: Costs) -> list[str]:
