@@ -1,6 +1,6 @@
 """What a user can do in a view, as data: bindings, footer, help and commands are made of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
@@ -24,11 +24,16 @@ class Action:
 FRAME = (  # what every view has
     Action(name="detail", key="enter", title="Open the detail", word="detail"),
     Action(name="filter", key="slash", title="Filter", word="filter"),
+    Action(name="pause", key="space", title="Pause or go on", word="pause"),
+    Action(name="sort", key="s", title="Sort by the next column", word="sort"),
+    Action(name="reverse", key="S", title="Sort the other way round"),
+    Action(name="columns", key="c", title="Choose columns", word="columns"),
+    Action(name="export", key="e", title="Export what the filter shows", word="export"),
+    Action(name="copy", key="y", title="Copy", word="copy", needs_row=True),
+    Action(name="follow", key="f", title="Follow the newest", word="follow"),
+    Action(name="commands", key="colon,ctrl+p", title="Commands", word="commands"),
     Action(name="help", key="question_mark", title="Help", word="help"),
     Action(name="quit", key="q", title="Quit", word="quit"),
-    Action(name="pause", key="space", title="Pause or go on", word="pause"),
-    Action(name="commands", key="colon,ctrl+p", title="Commands", word="commands"),
-    Action(name="copy", key="y", title="Copy", word="copy", needs_row=True),
     Action(name="down", key="j,down", title="Down"),
     Action(name="up", key="k,up", title="Up"),
     Action(name="first", key="g,home", title="First row"),
@@ -37,8 +42,8 @@ FRAME = (  # what every view has
     Action(name="page_up", key="pageup", title="Page up"),
     Action(name="back", key="escape", title="Back"),
     Action(name="pane", key="tab", title="Next pane of the detail"),
-    Action(name="follow", key="f", title="Follow the newest", word="follow"),
 )
+ALWAYS = frozenset(["commands", "help", "quit"])
 SHOWN = {
     "slash": "/",
     "question_mark": "?",
@@ -65,3 +70,31 @@ def shown_key(key: str) -> str:
     """The first of its keys, as a person writes it."""
     first = key.split(",")[0].strip()
     return SHOWN.get(first, first)
+
+
+def key_of(action: Action, keymap: Mapping[str, str]) -> str:
+    """Its key as a person writes it; the user's own wins."""
+    return shown_key(keymap.get(action.name, action.key))
+
+
+def footer(
+    actions: Sequence[tuple[Action, str]],
+    keymap: Mapping[str, str],
+    width: int,
+    *,
+    detailed: bool,
+) -> str:
+    """What fits: the view's own first; help and quit always. Each action comes with why it cannot
+    be done now, or ""; it is then in parentheses."""
+    words = ["esc back", "j/k next"] if detailed else []
+    last: list[str] = []
+    for one, refusal in actions:
+        if one.word and not (detailed and one.name == "detail"):
+            word = f"{key_of(one, keymap)} {one.word}"
+            (last if one.name in ALWAYS else words).append(f"({word})" if refusal else word)
+    end = "  ".join(last)
+    line = " "
+    for word in words:
+        if len(line) + len(word) + 2 + len(end) <= width:
+            line += f"{word}  "
+    return line + end

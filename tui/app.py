@@ -13,6 +13,7 @@ from textual import events, on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
+from textual.timer import Timer
 
 from .acting import Acted
 from .bar import TABS
@@ -20,15 +21,18 @@ from .clean import clean
 from .extra import Extra
 from .feed import Feed
 from .figures import midnight
-from .messages import LedgerRead
+from .messages import Copied, LedgerRead, Searched
 from .reader import Batch, Reader
 from .rows import Look
+from .search import Found
+from .searches import Searches
 from .store import Store
 from .theme import DARK, LIGHT
 from .view import View
 from .watching import Severity
 
 TICK_S = 0.5
+TYPING_S = 0.15
 SAID_S = 6.0
 VIEWS = {  # mode -> (module, class); a view is imported when it is first shown
     "live": ("live", "LiveView"),
@@ -39,6 +43,7 @@ VIEWS = {  # mode -> (module, class); a view is imported when it is first shown
     "servers": ("servers", "ServersView"),
 }
 READ_ONLY = "actions are off: read-only"
+READ_ONLY_BANNER = "i read-only: actions are off"
 SAID: dict[str, Severity] = {"done": "information", "failed": "error", "no answer": "warning"}
 
 
@@ -84,6 +89,10 @@ class WatchApp(App[None]):
         self._acts: dict[int, str] = {}
         self._acted = 0
         self._said = ("", 0.0)
+        self.columns: dict[str, tuple[str, ...]] = {}
+        self.keymap: Mapping[str, str] = {}
+        self._search_timer: Timer | None = None
+        self.searches = Searches(home / "ledger.db", self.store, self._tell_found)
 
     def on_mount(self) -> None:
         self.register_theme(DARK)
@@ -93,6 +102,7 @@ class WatchApp(App[None]):
         self.set_interval(TICK_S, self._tick)
 
     def on_unmount(self) -> None:
+        self.searches.stop()
         self.feed.close()
 
     def look(self) -> Look:
@@ -147,6 +157,29 @@ class WatchApp(App[None]):
         if message.then is not None:
             message.then(outcome)
 
+    def complaint(self) -> str:
+        """What the banner says when nothing graver is to be said."""
+        return READ_ONLY_BANNER if self.read_only else ""
+
+    def search(self, text: str) -> None:
+        """Look for older calls too, once the typing pauses."""
+        self.searches.begin(text)
+        if self._search_timer is not None:
+            self._search_timer.stop()
+        self._search_timer = self.set_timer(TYPING_S, lambda: self.searches.start(self.look().now))
+
+    def search_words(self) -> list[str]:
+        return self.searches.words(self.zone)
+
+    @on(Searched)
+    def found_older(self, message: Searched) -> None:
+        self.searches.take(message.found)
+        self._show()
+
+    @on(Copied)
+    def was_copied(self, message: Copied) -> None:
+        self.say(message.said)
+
     @on(LedgerRead)
     def ledger_read(self, message: LedgerRead) -> None:
         self.store.apply(message.batch)
@@ -179,6 +212,9 @@ class WatchApp(App[None]):
         yield SystemCommand("Help", "key ?", self.show_help)
         yield SystemCommand("Theme", "Choose colours", self.search_themes)
         yield SystemCommand("Quit", "key q", self.exit)
+
+    def _tell_found(self, found: Found) -> None:
+        self.post_message(Searched(found))
 
     def _tell(self, batch: Batch) -> None:
         self.post_message(LedgerRead(batch))

@@ -6,8 +6,9 @@ from rich.cells import cell_len
 
 from ..server.ledger.watch import Finished, Running
 from . import glyphs
-from .figures import NOTHING, duration, money, speed, time_of_day, tokens
+from .figures import NANO, NOTHING, duration, money, speed, time_of_day, tokens
 from .rows import Cells, Column, Look, Row, Tone, row_of
+from .sieve import Fields, Value
 
 STATE = Column(key="state", title="STATE", width=9)
 LONG_ROUTE = Column(key="route", title="ROUTE ← what failed before", width=12, flex=True)
@@ -159,20 +160,34 @@ def came_from(failed: Sequence[str]) -> str:
     return " ".join(word if n == 1 else f"{word}×{n}" for word, n in counted.items())
 
 
-def fields_of(call: Running | Finished) -> dict[str, str]:
-    """What the filter line looks in."""
-    state = call.phase if isinstance(call, Running) else call.status
-    error = "" if isinstance(call, Running) else call.error or ""
-    return {
+def fields_of(call: Running | Finished) -> Fields:
+    """What the filter looks in: dollars, seconds, tokens."""
+    fields: dict[str, Value] = {
         "call": call.call_id,
         "tool": call.tool,
         "client": call.client,
         "project": call.project,
         "task": call.task or "",
         "strategy": call.strategy or "",
+        "privacy": call.privacy,
         "provider": call.provider or "",
         "model": call.model or "",
-        "status": state,
         "trail": call.trail,
-        "error": error,
+        "fallback": bool(call.trail),
+        "in": call.input_tokens,
+        "out": call.output_tokens,
     }
+    first = call.first_token_at
+    if isinstance(call, Running):
+        streamed, until = call.beat - first if first else 0.0, call.beat
+        fields |= {"status": call.phase, "attempts": call.attempt, "error": ""}
+        fields["reserved"] = call.reserved_nano / NANO
+    else:
+        streamed, until = call.ended - first if first else 0.0, call.ended
+        fields |= {"status": call.status, "attempts": call.attempts, "error": call.error or ""}
+        fields |= {"cached": call.cached_tokens, "at": call.ended}
+        fields["cost"] = None if call.cost_nano is None else call.cost_nano / NANO
+    fields["dur"] = until - call.started
+    fields["ttft"] = first - call.started if first else None
+    fields["tok/s"] = call.output_tokens / streamed if call.output_tokens and streamed else None
+    return fields

@@ -82,6 +82,13 @@ class Arranger:
         else:
             self.sorting = first
 
+    def turn_round(self, columns: Sequence[Column]) -> None:
+        """The other way round, beginning with the first column."""
+        if self.sorting is None and columns:
+            self.sorting = first_way(columns[0])
+        if self.sorting is not None:
+            self.sorting = replace(self.sorting, reverse=not self.sorting.reverse)
+
     def next(self, columns: Sequence[Column]) -> None:
         """By the column after the one it is sorted by; after the last by none."""
         keys = [column.key for column in columns]

@@ -1,10 +1,11 @@
 """View 1: the calls of every server process, running and finished."""
 
+from dataclasses import asdict
+
 from ..server.ledger.watch import Finished, Running
 from . import call, calls
 from .figures import count_of, duration, percent
 from .rows import Column, Look, Row
-from .sieve import sieve
 from .view import Contents, View
 
 FINISHED = "\nfinished"
@@ -14,6 +15,7 @@ NO_CALLS = "\n  No calls yet.\n\n  They appear here as soon as an agent uses a t
 class LiveView(View):
     NAME = "live"
     FOLLOWS = True
+    SEARCHES = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,6 +28,8 @@ class LiveView(View):
     def contents(self, columns: tuple[Column, ...], look: Look) -> Contents:
         running = [call for call in self.store.snapshot.running if self._keeps(call)]
         finished = [call for call in self.store.finished if self._keeps(call)]
+        finished += self.store.older
+        held = (*self.store.snapshot.running, *self.store.finished)
         keys = [call.call_id for call in running]
         first = len(keys)
         if finished:
@@ -44,6 +48,8 @@ class LiveView(View):
             status=self._hour(look),
             empty=NO_CALLS,
             rules=frozenset([FINISHED]),
+            fields=lambda: map(calls.fields_of, held),
+            record_at=lambda at: asdict(running[at] if at < first else finished[at - first - 1]),
         )
 
     def detail(self, key: str, look: Look, width: int) -> list[str]:
@@ -55,7 +61,8 @@ class LiveView(View):
 
     def _call(self, key: str) -> Running | Finished | None:
         found = (call for call in self.store.snapshot.running if call.call_id == key)
-        ended = (call for call in self.store.finished if call.call_id == key)
+        held = (*self.store.finished, *self.store.older)
+        ended = (call for call in held if call.call_id == key)
         return next(found, None) or next(ended, None)
 
     def _keeps(self, call: Running | Finished) -> bool:
@@ -65,7 +72,7 @@ class LiveView(View):
         if self._kept_for != self.filter_text:
             self._kept_for = self.filter_text
             self._kept.clear()
-            self._test = sieve(self.filter_text)
+            self._test = self.kept(self.watching.look())
         if isinstance(call, Running):
             return self._test(calls.fields_of(call))
         if call.call_id not in self._kept:

@@ -165,9 +165,15 @@ def plain_test(term: Term, now: float) -> Test:
 
             return holds
         case "since":
-            return lambda row: float(row.get(AT) or 0.0) >= now - term.number
+            return lambda row: since(row, now - term.number)
         case "flag":
             return lambda row: bool(row.get(term.field))
+
+
+def since(row: Fields, moment: float) -> bool:
+    """What has no moment happens now."""
+    at = row.get(AT)
+    return at >= moment if isinstance(at, int | float) else True
 
 
 def occurs(word: str, row: Fields) -> bool:

@@ -1,8 +1,7 @@
 """The frame every view shares: header, status line, banner, table, detail, filter, keys."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from rich.cells import cell_len
@@ -11,36 +10,22 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widgets import Input
 
-from . import banners, breakers, glyphs, spending
-from .actions import FRAME, Action, bindings_of, shown_key
+from . import banners, glyphs, header
+from .actions import FRAME, Action, bindings_of, footer
 from .bar import Bar
+from .contents import Arranger, chosen
+from .contents import Contents as Contents
 from .draw import fit
 from .extra import EXTRAS, Extra
-from .figures import count_of, dollars, time_of_day
 from .lines import Lines
-from .rows import Column, Look, Row, fitted
+from .rows import Column, Look, fitted
+from .sieve import Sieve, nearest, sieve
 from .store import Store
 from .table import Table
 from .watching import Watching, watching_of
 
-ROOMY = 72
 DETAIL_ROOM = (100, 30)
-SHORTER = {f"{glyphs.RUNNING} ": glyphs.RUNNING, f"{glyphs.LOOK} ": glyphs.LOOK} | {
-    " servers": " srv",
-    " server": " srv",
-}
-SHORTEST = SHORTER | {" circuits": " circ", " circuit": " circ", " budgets": " bud"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
-    """A table's rows, the line above it, and what to say when there are none."""
-
-    keys: Sequence[str]
-    row_at: Callable[[int], Row]
-    status: str
-    empty: str
-    rules: frozenset[str] = field(default_factory=frozenset[str])
+EVERY_COLUMN = 10_000  # a width at which a view shows all it has
 
 
 class View(Screen[None]):
@@ -50,6 +35,7 @@ class View(Screen[None]):
 
     NAME = ""
     FOLLOWS = False
+    SEARCHES = False  # its rows go back further than what is in memory
     ACTIONS: ClassVar[tuple[Action, ...]] = ()
     DETAILS: ClassVar[tuple[str, ...]] = ("detail",)
     READS: ClassVar[frozenset[str]] = frozenset()
@@ -76,6 +62,8 @@ class View(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self.filter_text = ""
+        self.arranger = Arranger()
+        self.shown: tuple[tuple[Column, ...], Contents | None] = ((), None)
         self.which = self.DETAILS[0]
 
     @abstractmethod
@@ -138,20 +126,37 @@ class View(Screen[None]):
         self.watching.want(self.reads())
         self.call_after_refresh(self.show)
 
+    def columns(self, width: int) -> tuple[Column, ...]:
+        """Those its user chose, else those the view picks, filling the width."""
+        wanted = self.watching.columns.get(self.NAME)
+        every = self.columns_for(EVERY_COLUMN) if wanted is not None else ()
+        return fitted(chosen(self.columns_for(width), every, wanted, width), width)
+
+    def kept(self, look: Look) -> Sieve:
+        return sieve(self.filter_text, look.now)
+
     def show(self) -> None:
         """Bring everything on this screen up to date with the store."""
         if not self.is_attached or not self.query("#keys"):
             return
         look, width = self.watching.look(), self.size.width
-        columns = fitted(self.columns_for(width), width)
-        contents = self.contents(columns, look)
-        stale = self._stale(look)
-        self.query_one(Bar).show_tabs(self.NAME, self._right(stale, look), width)
-        self.query_one("#line", Lines).show([self._status(contents, width)])
+        columns = self.columns(width)
+        contents = self.arranger.arranged(self.contents(columns, look), columns, self.filter_text)
+        self.shown = columns, contents
+        stale = header.stale_s(self.store, self.watching.looked_at(), look)
+        right = header.right_end(self.store, stale, look, width)
+        self.query_one(Bar).show_tabs(self.NAME, right, width)
+        self.query_one("#line", Lines).show([self._status(contents, look, width)])
         self._show_banner(stale, look)
         self._show_head(look)
-        self._show_empty(contents)
-        self.query_one(Table).show(columns, contents.keys, contents.row_at, rules=contents.rules)
+        self._show_empty(contents, look)
+        self.query_one(Table).show(
+            columns,
+            contents.keys,
+            contents.row_at,
+            rules=contents.rules,
+            sorting=self.arranger.sorting,
+        )
         self.query_one("#keys", Lines).show([self._keys(width)])
         self.show_detail(look)
 
@@ -163,60 +168,39 @@ class View(Screen[None]):
         width = max(20, pane.size.width or self.size.width - 4)
         pane.show(self.detail(key, look, width) if key else ["nothing selected"])
 
-    def _stale(self, look: Look) -> float | None:
-        store = self.store
-        looked_at = self.watching.looked_at()
-        if store.paused_at is not None or store.seen_at is None:
-            return None
-        if not banners.is_stale(store.health, looked_at, look.now):
-            return None
-        return max(0.0, look.now - min(looked_at, store.seen_at))
-
-    def _right(self, stale: float | None, look: Look) -> str:
-        store, snapshot = self.store, self.store.snapshot
-        alive = store.servers_alive(look.now)
-        parts = [banners.header_mark(store.health, alive=alive, stale_s=stale)]
-        if store.seen_at is not None:
-            parts.append(f"{glyphs.RUNNING} {snapshot.running_count}")
-            today = dollars(snapshot.totals.today_nano)
-            parts.append(today if self.size.width < DETAIL_ROOM[0] else f"{today} today")
-            parts += alarm_words(store, look)
-        if self.size.width >= ROOMY:
-            parts.append(time_of_day(look.now, look.zone))
-        if self.size.width < DETAIL_ROOM[0]:
-            words = SHORTER if self.size.width >= ROOMY else SHORTEST
-            return " ".join(shortened(part, words) for part in parts)
-        return "  ".join(parts)
-
-    def _status(self, contents: Contents, width: int) -> str:
-        store = self.store
-        said = [f"filter: {self.filter_text or 'none'}"]
-        if store.paused_at is not None:
-            said.append(f"paused, +{store.missed} new")
-        elif self.FOLLOWS:
-            said.append("following" if self.query_one(Table).following else "f follows")
+    def _status(self, contents: Contents, look: Look, width: int) -> str:
         if doing := self.watching.doing():
             return f" {doing}"
-        left = f" {' · '.join(said)}"
+        left = f" {' · '.join(self._said(look))}"
         room = width - cell_len(left) - 3
-        if store.seen_at is None or room < cell_len(contents.status) // 2:
+        if self.store.seen_at is None or room < cell_len(contents.status) // 2:
             return left
         return f"{left}  {fit(contents.status, room, 'right')}"
 
+    def _said(self, look: Look) -> list[str]:
+        """How this view is being looked at, the gravest first."""
+        said = [f"filter: {self.filter_text or 'none'}", *self.kept(look).problems]
+        if self.SEARCHES and self.filter_text:
+            said += self.watching.search_words()
+        if self.arranger.sorting is not None:
+            said.append(f"sorted by {self._sorted_title()}")
+        if self.store.paused_at is not None:
+            said.append(f"paused, +{self.store.missed} new")
+        elif self.FOLLOWS:
+            said.append("following" if self.query_one(Table).following else "f follows")
+        return said
+
+    def _sorted_title(self) -> str:
+        sorting = self.arranger.sorting
+        assert sorting is not None
+        columns = self.columns_for(EVERY_COLUMN)
+        title = next((c.title for c in columns if c.key == sorting.column), sorting.column)
+        return f"{title.split(glyphs.CAME_FROM)[0].strip()} {'↓' if sorting.reverse else '↑'}"
+
     def _keys(self, width: int) -> str:
-        """What fits, the view's own first; in parentheses what cannot be done now."""
         key = self.query_one(Table).cursor_key
-        detailed = self.has_class("detailed")
-        words = ["esc back", "j/k next"] if detailed else []
-        for one in self.actions():
-            if one.word and not (detailed and one.name == "detail"):
-                word = f"{shown_key(one.key)} {one.word}"
-                words.append(f"({word})" if self.may(one, key) else word)
-        line = " "
-        for word in words:
-            if len(line) + len(word) + 2 <= width:
-                line += f"{word}  "
-        return line
+        actions = [(one, self.may(one, key)) for one in self.actions()]
+        return footer(actions, self.watching.keymap, width, detailed=self.has_class("detailed"))
 
     def _show_head(self, look: Look) -> None:
         head = self.query_one("#head", Lines)
@@ -226,19 +210,19 @@ class View(Screen[None]):
         head.show(lines)
 
     def _show_banner(self, stale: float | None, look: Look) -> None:
-        health = self.store.health
         said = banners.too_small(*self.size) or banners.banner(
-            health,
+            self.store.health,
             path=self.watching.home / "ledger.db",
             alive=self.store.servers_alive(look.now),
             stale_s=stale,
             now=look.now,
             zone=look.zone,
         )
+        said = said or self.watching.complaint()
         self.set_class(bool(said), "bannered")
         self.query_one("#banner", Lines).show([f" {said}"])
 
-    def _show_empty(self, contents: Contents) -> None:
+    def _show_empty(self, contents: Contents, look: Look) -> None:
         self.set_class(not contents.keys, "bare")
         if contents.keys:
             return
@@ -247,8 +231,17 @@ class View(Screen[None]):
             path = self.watching.home / "ledger.db"
             text = banners.first_screen(self.store.health, path=path, origin=self.watching.origin)
         elif self.filter_text:
-            text = f"\n  Nothing matches `{self.filter_text}` · esc clears"
+            text = f"\n  {self._nothing(contents, look)} · esc clears"
         self.query_one("#empty", Lines).show(text.splitlines())
+
+    def _nothing(self, contents: Contents, look: Look) -> str:
+        """That nothing matches the filter, of how many, and what comes near."""
+        if contents.fields is None:
+            return f"Nothing matches `{self.filter_text}`"
+        rows = list(contents.fields())
+        near = nearest(self.kept(look), rows)
+        said = f"0 of {len(rows):,} match `{self.filter_text}`"
+        return f"{said} · nearest: {near}" if near else said
 
     def action_act(self, name: str) -> None:
         """Do one of the actions of this view, or say why not."""
@@ -307,17 +300,36 @@ class View(Screen[None]):
         elif self.has_class("detailed"):
             self._detailed(False)
         elif self.filter_text:
-            self._filter("")
+            self.filter("")
+
+    def do_sort(self, key: str) -> None:
+        self.arranger.next(self.shown[0])
+        self.show()
+
+    def do_reverse(self, key: str) -> None:
+        self.arranger.turn_round(self.shown[0])
+        self.show()
+
+    def do_columns(self, key: str) -> None:
+        from . import takes  # not before it is needed: the first screen is awaited
+
+        takes.choose_columns(self, self.columns_for(EVERY_COLUMN))
 
     def do_copy(self, key: str) -> None:
-        self.watching.copy_to_clipboard(key)
-        self.watching.say(f"copied {key}")
+        from . import takes
+
+        takes.copy(self, key)
+
+    def do_export(self, key: str) -> None:
+        from . import takes
+
+        takes.export(self)
 
     def do_filter(self, key: str) -> None:
         if not self.query(Input):
             line = Input(
                 self.filter_text,
-                placeholder="words, !not, provider:groq",
+                placeholder="words  !not  provider:groq  status:err  cost>0.01  since:30m",
                 id="filter",
                 compact=True,
                 select_on_focus=False,
@@ -328,11 +340,16 @@ class View(Screen[None]):
 
     @on(Input.Changed)
     def filter_typed(self, message: Input.Changed) -> None:
-        self._filter(message.value)
+        self.filter(message.value)
 
     @on(Input.Submitted)
     def filter_entered(self, message: Input.Submitted) -> None:
         self._close_filter(message.value)
+
+    @on(Table.TitleHit)
+    def title_hit(self, message: Table.TitleHit) -> None:
+        self.arranger.turn(self.shown[0], message.column)
+        self.show()
 
     @on(Table.Moved)
     def cursor_moved(self) -> None:
@@ -348,29 +365,14 @@ class View(Screen[None]):
             self.query_one(Table).focus()
         self.call_after_refresh(self.show)
 
-    def _filter(self, text: str) -> None:
+    def filter(self, text: str) -> None:
+        """Show only what the filter keeps."""
         self.filter_text = text
+        if self.SEARCHES:
+            self.watching.search(text)
         self.show()
 
     def _close_filter(self, text: str) -> None:
         self.query(Input).remove()
         self.query_one(Table).focus()
-        self._filter(text)
-
-
-def shortened(part: str, words: Mapping[str, str]) -> str:
-    """The same in fewer cells, for the header of a narrow screen."""
-    for long, short in words.items():
-        part = part.replace(long, short)
-    return part
-
-
-def alarm_words(store: Store, look: Look) -> list[str]:
-    """The worst thing only."""
-    opened, held = breakers.alarms(store, look)
-    urgent = spending.alarms(store.snapshot, look.now)
-    if opened:
-        return [f"{glyphs.LOOK} {count_of(opened, 'circuit')}"]
-    if urgent:
-        return [f"{glyphs.LOOK} {count_of(urgent, 'budget')}"]
-    return [f"{glyphs.LOOK} {held} held"] if held else []
+        self.filter(text)

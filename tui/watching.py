@@ -1,17 +1,19 @@
 """What screens and widgets may ask of the app that shows them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from pathlib import Path
-from typing import Literal, Protocol, cast
+from typing import Literal, Protocol, TypeVar, cast
 
 from textual.message import Message
+from textual.screen import Screen
 from textual.widget import Widget
 
 from .extra import Extra
 from .rows import Look
 from .store import Store
 
+Result = TypeVar("Result")
 Severity = Literal["information", "warning", "error"]
 
 
@@ -24,6 +26,8 @@ class Watching(Protocol):
     zone: tzinfo | None
     ascii_only: bool
     read_only: bool
+    columns: dict[str, tuple[str, ...]]
+    keymap: Mapping[str, str]
 
     def look(self) -> Look: ...
     def looked_at(self) -> float: ...
@@ -36,6 +40,12 @@ class Watching(Protocol):
     def refuses_to_act(self) -> str: ...
     def begin_act(self, what: str) -> int: ...
     def doing(self) -> str: ...
+    def complaint(self) -> str: ...
+    def search(self, text: str) -> None: ...
+    def search_words(self) -> list[str]: ...
+    def push_screen(
+        self, screen: Screen[Result], callback: Callable[[Result | None], None]
+    ) -> object: ...
     def pause(self) -> None: ...
     def show_help(self) -> None: ...
     def action_command_palette(self) -> None: ...

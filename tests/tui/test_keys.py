@@ -125,15 +125,6 @@ async def test_any_size_is_survived_and_the_smallest_useful_one_is_named(view: s
         check(app, f"view_{view}_60x16")
 
 
-async def test_copying_takes_the_id_of_the_row() -> None:
-    seeds.seed(HOME)
-
-    async with watched() as (app, pilot):
-        await pilot.press("y")
-
-        assert app.clipboard == "01K9XJ5B"
-
-
 async def test_the_command_palette_opens_on_a_colon() -> None:
     seeds.seed(HOME)
 

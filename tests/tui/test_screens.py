@@ -192,7 +192,7 @@ async def test_hostile_text_reaches_no_screen(view: str) -> None:
     poison(HOME)
 
     async with watched() as (app, pilot):
-        for key in (VIEWS[view], "enter", "j", "j", "y"):
+        for key in (VIEWS[view], "enter", "j", "j", "y", "i"):
             await pilot.press(key)
         if view == "live":
             await until(pilot, lambda: app.store.snapshot.detail is not None)
