@@ -58,7 +58,7 @@ def status(told: Told) -> list[str]:
 def sections(told: Told, width: int, wanted: str = "") -> list[str]:
     """Calls, budgets, circuits, servers; `wanted` is a filter of the calls."""
     store, look = told.store, told.look
-    keep = sieve.sieve(wanted)
+    keep = sieve.sieve(wanted, look.now)
     columns = fitted(calls.columns_for(width), width)
     running = [one for one in store.snapshot.running if keep(calls.fields_of(one))]
     ended = [one for one in store.finished if keep(calls.fields_of(one))][:CALLS]

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from ..server.home import fingerprint
-from ..server.ledger import places, processes
+from ..server.ledger import processes
 from ..server.ledger.driver import Connection
 from ..server.ledger.owners import alive
 from ..server.ledger.processes import Process
 from . import glyphs
 from .clean import clean_json
-from .figures import NOTHING, count_of, in_words, money, size, span, time_of_day
+from .figures import NANO, NOTHING, count_of, in_words, money, size, span, time_of_day
 from .rows import Cells, Column, Look, Row, Tone, row_of
 
 STATE = Column(key="state", title="STATE", width=8)
@@ -57,9 +57,9 @@ ORDER: tuple[Kind, ...] = ("alive", "silent", "gone", "ended")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """The servers and what lies around them. `dead` are owners whose lock nobody holds, `held` the
-    money still held by them; `config_file` tells the present text of config.toml from others; a
-    size is in bytes, `network` the kind of a network file system the ledger lies on."""
+    """The servers and what lies around them. `dead` are owners whose lock nobody
+    holds; `config_file` tells the present text of config.toml from others; a
+    size is in bytes."""
 
     processes: Sequence[Process] = ()
     running: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -69,7 +69,6 @@ class Seen:
     ledger_size: int = 0
     wal_size: int = 0
     schema: int = 0
-    network: str | None = None
 
 
 def look_around(home: Path, db: Connection, now: float) -> Seen:
@@ -85,7 +84,6 @@ def look_around(home: Path, db: Connection, now: float) -> Seen:
         ledger_size=size_of(ledger),
         wal_size=size_of(home / "ledger.db-wal"),
         schema=int(db.execute("PRAGMA user_version").fetchone()[0]),
-        network=places.network_kind(ledger),
     )
 
 
@@ -228,7 +226,7 @@ def folder(path: str) -> str:
     return f"~{path[len(own) :]}" if path == own or path.startswith(own + os.sep) else path or "?"
 
 
-def fields_of(process: Process, seen: Seen, now: float) -> dict[str, str]:
+def fields_of(process: Process, seen: Seen, now: float) -> dict[str, str | float]:
     """What the filter line looks in."""
     return {
         "status": kind_of(process, seen, now),
@@ -240,6 +238,12 @@ def fields_of(process: Process, seen: Seen, now: float) -> dict[str, str]:
         "config": config_word(process, seen),
         "host": process.host,
         "server": process.id,
+        "state": kind_of(process, seen, now),
+        "calls": process.calls,
+        "cost": process.cost_nano / NANO,
+        "beat": now - process.beat,
+        "up": now - process.started,
+        "at": process.started,
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ..server.ledger import watch
+from ..server.ledger import places, watch
 from ..server.ledger.driver import Connection, Error, connect_read_only
 from ..server.ledger.schema import VERSION
 from .clean import clean, clean_bytes, clean_json
@@ -33,7 +33,8 @@ STATE_BY_ERROR = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """How reading goes. `since` is when this state began; `reopened_at` when the file was found
-    replaced; `readable` is false when what is shown comes from earlier."""
+    replaced; `readable` is false when what is shown comes from earlier; `network` is the kind of
+    a network file system it lies on."""
 
     state: State
     since: float
@@ -41,6 +42,7 @@ class Health:
     detail: str = ""
     version: int = 0
     reopened_at: float | None = None
+    network: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +184,7 @@ class Reader:
             self.close()
             self._health = replace(self._health, reopened_at=now)
         if self._db is None:
+            self._health = replace(self._health, network=places.network_kind(self.path))
             self._db = connect_read_only(self.path)
             self._db.text_factory = clean_bytes
             if file != self._file:
@@ -260,6 +263,7 @@ class Reader:
             detail=detail,
             version=version,
             reopened_at=held.reopened_at,
+            network=held.network,
         )
 
 

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar
 
-from . import processes
+from . import processes, records
 from .actions import Action
+from .contents import Contents
 from .extra import Extra
 from .processes import Seen
 from .rows import Column, Look, Row
 from .sieve import sieve
-from .view import Contents, View
+from .view import View
 
 READ = "servers"
 NO_SERVERS = """
@@ -45,7 +46,7 @@ class ServersView(View):
         return processes.columns_for(width)
 
     def contents(self, columns: tuple[Column, ...], look: Look) -> Contents:
-        seen, keep = self.seen, sieve(self.filter_text)
+        seen, keep = self.seen, sieve(self.filter_text, look.now)
         found = [
             process
             for process in processes.in_order(seen, look.now)
@@ -60,6 +61,8 @@ class ServersView(View):
             row_at=row_at,
             status=processes.summary(seen, look.now),
             empty=NO_SERVERS,
+            fields=lambda: [processes.fields_of(p, seen, look.now) for p in seen.processes],
+            record_at=lambda index: records.server(found[index], seen, look.now),
         )
 
     def detail(self, key: str, look: Look, width: int) -> list[str]:

@@ -216,7 +216,7 @@ def detail_lines(row: Sums, costs: Costs) -> list[str]:
     total, nano = costs.total, row["cost_nano"]
     return [
         f"{words_of(row, costs.question.by)} · {costs.question.period}",
-        f"{money(nano)} dollars, {percent(nano, total['cost_nano'])} of all · "
+        f"${nano / 1e9:.4f}, {percent(nano, total['cost_nano'])} of all · "
         f"{count_of(row['calls'], 'call')}, {row['errors']:,} failed · "
         f"{count_of(row['attempts'], 'attempt')}",
         f"{row['input_tokens']:,} tokens in, of which {row['cached_tokens']:,} cached ·"

@@ -29,7 +29,7 @@ def snapshot(home: Path, out: Outlet, *, wanted: str = "", clock: Clock = time.t
 def sifted(record: records.Record, told: Told, wanted: str) -> records.Record:
     """Only those running calls that are wanted."""
     if wanted:
-        keep = sieve(wanted)
+        keep = sieve(wanted, told.look.now)
         chosen = [one for one in told.store.snapshot.running if keep(calls.fields_of(one))]
         record["running"] = [records.running(one) for one in chosen]
     return record
@@ -75,6 +75,6 @@ def news(
         yield after
         return
     if not batch.afresh:
-        keep = sieve(wanted)
+        keep = sieve(wanted, batch.at)
         yield from (records.finished(c) for c in batch.finished if keep(calls.fields_of(c)))
     yield from records.changes(before, after)

@@ -31,8 +31,8 @@ class Wish:
     width: int = WIDTH
     zone: tzinfo | None = None
 
-    def lines(self, ended: Iterable[Finished]) -> Iterator[str]:
-        keep = sieve(self.wanted)
+    def lines(self, ended: Iterable[Finished], now: float) -> Iterator[str]:
+        keep = sieve(self.wanted, now)
         for call in ended:
             if not keep(calls.fields_of(call)):
                 continue
@@ -57,12 +57,14 @@ def tail(
     """The last calls, then each as it ends, until nobody reads any more or the user stops it. What
     keeps the ledger from being read goes to `warn`; if it does so at once, UNREADABLE."""
     reader, stop = Reader(home, clock=clock), stop or threading.Event()
+    for problem in sieve(wish.wanted).problems:
+        warn(problem)
     try:
         batch = reader.poll()
         if batch is None or not batch.health.readable:
             warn(remark(home, batch, clock(), wish.zone))
             return UNREADABLE
-        shown = list(wish.lines(batch.finished))
+        shown = list(wish.lines(batch.finished, batch.at))
         out.say(shown[-wish.last :] if wish.last else [])
         go_on(reader, out, wish, batch, warn=warn, stop=stop)
     except (Closed, KeyboardInterrupt):
@@ -95,7 +97,7 @@ def go_on(
         if batch.afresh:  # another file, or too much at once: some may have been shown
             fresh = tuple(call for call in fresh if call.ended > newest)
         newest = max((call.ended for call in fresh), default=newest)
-        out.say(wish.lines(fresh))
+        out.say(wish.lines(fresh, batch.at))
 
 
 def remark(home: Path, batch: Batch | None, now: float, zone: tzinfo | None) -> str:
