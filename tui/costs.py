@@ -49,6 +49,11 @@ class Question:
     by: tuple[str, ...] = BY[0]
     where: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def is_light(self) -> bool:
+        """Does the small rollup know all of it?"""
+        return totals.BY_MODEL.issuperset((*self.by, *(label for label, _ in self.where)))
+
     def opened(self, row: Sums) -> "Question":
         """What a row is made of."""
         labels = tuple((label, str(row[label])) for label in self.by)

@@ -70,13 +70,6 @@ def fill(home: Path) -> None:
         seeds.running(db, "01K9XJ4U", server="s2")
 
 
-@pytest.fixture
-def sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files are as large on every machine."""
-    monkeypatch.setattr(processes, "size_of", lambda path: 4_200_000 + len(path.suffix))  # pyright: ignore
-
-
-@pytest.mark.usefixtures("sizes")
 async def test_every_kind_of_server_at_both_sizes() -> None:
     fill(HOME)
 
@@ -87,7 +80,6 @@ async def test_every_kind_of_server_at_both_sizes() -> None:
         await check_both(app, pilot, "servers")
 
 
-@pytest.mark.usefixtures("sizes")
 async def test_the_detail_of_one_that_differs_and_of_one_that_is_gone() -> None:
     fill(HOME)
 
@@ -106,7 +98,6 @@ async def test_the_detail_of_one_that_differs_and_of_one_that_is_gone() -> None:
         assert "/var/log/roundhouse.log" in screen_text(app)
 
 
-@pytest.mark.usefixtures("sizes")
 async def test_a_ledger_without_servers_says_how_to_start_one() -> None:
     HOME.mkdir()
     with seeds.ledger(HOME):
