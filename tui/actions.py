@@ -25,10 +25,10 @@ FRAME = (  # what every view has
     Action(name="detail", key="enter", title="Open the detail", word="detail"),
     Action(name="filter", key="slash", title="Filter", word="filter"),
     Action(name="pause", key="space", title="Pause or go on", word="pause"),
-    Action(name="sort", key="s", title="Sort by the next column", word="sort"),
-    Action(name="reverse", key="S", title="Sort the other way round"),
+    Action(name="sort", key="s", title="Sort by next column", word="sort"),
+    Action(name="reverse", key="S", title="Sort the other way"),
     Action(name="columns", key="c", title="Choose columns", word="columns"),
-    Action(name="export", key="e", title="Export what the filter shows", word="export"),
+    Action(name="export", key="e", title="Export these rows", word="export"),
     Action(name="copy", key="y", title="Copy", word="copy", needs_row=True),
     Action(name="follow", key="f", title="Follow the newest", word="follow"),
     Action(name="commands", key="colon,ctrl+p", title="Commands", word="commands"),
@@ -41,7 +41,7 @@ FRAME = (  # what every view has
     Action(name="page_down", key="pagedown", title="Page down"),
     Action(name="page_up", key="pageup", title="Page up"),
     Action(name="back", key="escape", title="Back"),
-    Action(name="pane", key="tab", title="Next pane of the detail"),
+    Action(name="pane", key="tab", title="Next pane"),
 )
 ALWAYS = frozenset(["commands", "help", "quit"])
 SHOWN = {

@@ -4,24 +4,29 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import tzinfo
+from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import events, on
-from textual.app import App, SystemCommand
+from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.command import Provider
 from textual.screen import Screen
 from textual.timer import Timer
 
 from .acting import Acted
+from .actions import Action
 from .bar import TABS
 from .clean import clean
 from .extra import Extra
 from .feed import Feed
 from .figures import midnight
+from .keymap import keymap
 from .messages import Copied, LedgerRead, Searched
+from .options import POLLS, Options, load
 from .reader import Batch, Reader
 from .rows import Look
 from .search import Found
@@ -47,9 +52,19 @@ READ_ONLY_BANNER = "i read-only: actions are off"
 SAID: dict[str, Severity] = {"done": "information", "failed": "error", "no answer": "warning"}
 
 
-def made(mode: str) -> Screen[Any]:
+def view_class(mode: str) -> type[View]:
     module, name = VIEWS[mode]
-    return getattr(import_module(f"..{module}", __name__), name)()
+    return getattr(import_module(f"..{module}", __name__), name)
+
+
+def made(mode: str) -> Screen[Any]:
+    return view_class(mode)()
+
+
+def commands() -> type[Provider]:
+    from .palette import Commands  # not before it is needed: the first screen is awaited
+
+    return Commands
 
 
 class WatchApp(App[None]):
@@ -63,7 +78,7 @@ class WatchApp(App[None]):
         Binding(key, f"switch_mode('{name}')", title, show=False, id=name)
         for name, key, title, _ in TABS
     ]
-    ENABLE_COMMAND_PALETTE = True
+    COMMANDS = {commands}  # noqa: RUF012
 
     def __init__(
         self,
@@ -71,13 +86,16 @@ class WatchApp(App[None]):
         *,
         ascii_only: bool = False,
         read_only: bool = False,
+        options: Options | None = None,
         clock: Callable[[], float] = time.time,
         zone: tzinfo | None = None,
     ) -> None:
         super().__init__()
         self.home = home
-        self.ascii_only = ascii_only
-        self.read_only = read_only
+        options = options or Options()
+        self.options = options
+        self.ascii_only = ascii_only or options.ascii
+        self.read_only = self.started_read_only = read_only or options.read_only
         self.clock = clock
         self.zone = zone
         self.origin = "ROUNDHOUSE_HOME" if "ROUNDHOUSE_HOME" in os.environ else "the default place"
@@ -89,17 +107,40 @@ class WatchApp(App[None]):
         self._acts: dict[int, str] = {}
         self._acted = 0
         self._said = ("", 0.0)
-        self.columns: dict[str, tuple[str, ...]] = {}
+        self.columns = dict(options.columns)
+        self.filters = options.filters
         self.keymap: Mapping[str, str] = {}
+        self.problems = list(options.problems)
         self._search_timer: Timer | None = None
         self.searches = Searches(home / "ledger.db", self.store, self._tell_found)
 
     def on_mount(self) -> None:
         self.register_theme(DARK)
         self.register_theme(LIGHT)
-        self.theme = DARK.name
+        self.theme = self._wanted_theme()
+        self._bind()
+        self.feed.look_s = POLLS[self.options.poll]
         self.feed.start()
         self.set_interval(TICK_S, self._tick)
+
+    def _wanted_theme(self) -> str:
+        wanted = self.options.theme or DARK.name
+        if wanted in self.available_themes:
+            return wanted
+        near = get_close_matches(wanted, list(self.available_themes), n=1) or [DARK.name]
+        self.problems.append(clean(f"[tui] theme: {wanted!r} is not known; nearest: {near[0]}"))
+        return DARK.name
+
+    def _bind(self) -> None:
+        """The user's own keys. Every view is looked at for what a key may collide with."""
+        if not self.options.keys:
+            return
+        tabs = [Action(name=name, key=key, title=title) for name, key, title, _ in TABS]
+        views = {name: (*view_class(name).actions(), *tabs) for name in VIEWS}
+        found = keymap(self.options.keys, views)
+        self.keymap = found.keys
+        self.problems += map(clean, found.problems)
+        self.set_keymap(dict(found.keys))
 
     def on_unmount(self) -> None:
         self.searches.stop()
@@ -159,6 +200,9 @@ class WatchApp(App[None]):
 
     def complaint(self) -> str:
         """What the banner says when nothing graver is to be said."""
+        if self.problems:
+            more = f" · and {len(self.problems) - 1} more" if len(self.problems) > 1 else ""
+            return f"! {self.problems[0]}{more}"
         return READ_ONLY_BANNER if self.read_only else ""
 
     def search(self, text: str) -> None:
@@ -200,18 +244,44 @@ class WatchApp(App[None]):
             self.store.resume()
         self._show()
 
-    def show_help(self) -> None:
-        from .help import HelpScreen
+    def action_command_palette(self) -> None:
+        from .palette import Palette
 
-        self.push_screen(HelpScreen())
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette())
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        for name, key, title, _ in TABS:
-            yield SystemCommand(f"Go to {title}", f"key {key}", partial(self.switch_mode, name))
-        yield SystemCommand("Pause or go on", "key space", self.pause)
-        yield SystemCommand("Help", "key ?", self.show_help)
-        yield SystemCommand("Theme", "Choose colours", self.search_themes)
-        yield SystemCommand("Quit", "key q", self.exit)
+    def go(self, mode: str, key: str = "", *, filter_text: str = "") -> None:
+        """Show a view, "" for the one that is shown, with the cursor on a row or a filter."""
+        if mode:
+            self.switch_mode(mode)
+
+        def arrive() -> None:
+            view = self.screen
+            if not isinstance(view, View):
+                return
+            if filter_text:
+                view.filter(filter_text)
+            if key:
+                view.select(key)
+
+        self.call_after_refresh(arrive)
+
+    def themes(self) -> Iterable[str]:
+        return self.available_themes
+
+    def wear(self, theme: str) -> None:
+        self.theme = theme
+
+    def poll(self, every: str) -> None:
+        self.feed.look_s = POLLS[every]
+        self.say(f"looking every {every}")
+
+    def switch_read_only(self) -> None:
+        if self.read_only and self.started_read_only:
+            self.say("started read-only: it stays so until you start it again", "warning")
+            return
+        self.read_only = not self.read_only
+        self.say(READ_ONLY if self.read_only else "actions are on")
 
     def _tell_found(self, found: Found) -> None:
         self.post_message(Searched(found))
@@ -238,4 +308,6 @@ def run(
     read_only: bool = False,
 ) -> None:
     """Watch the ledger of this home until the user quits."""
-    WatchApp(home, ascii_only=ascii, read_only=read_only).run(mouse=mouse)
+    options = load(home / "config.toml", os.environ)
+    app = WatchApp(home, ascii_only=ascii, read_only=read_only, options=options)
+    app.run(mouse=mouse and options.mouse)

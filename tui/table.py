@@ -108,6 +108,10 @@ class Table(ScrollView, can_focus=True, inherit_bindings=False):
     def go_last(self) -> None:
         self._go(len(self.keys) - 1, -1)
 
+    def select(self, key: str) -> None:
+        if key in self.keys:
+            self._go(self.keys.index(key), 1)
+
     def follow(self) -> None:
         self.go_first()
         self.following = True

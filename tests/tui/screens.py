@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 from textual.strip import Strip
 
 from roundhouse_mcp.tui.app import WatchApp
+from roundhouse_mcp.tui.options import Options
 
 HOME = Path("home")  # relative: the tests run in a folder of their own
 GOLDEN = Path(__file__).parent / "screens"
@@ -75,10 +76,18 @@ async def watched(
     *,
     ascii_only: bool = False,
     read_only: bool = False,
+    options: Options | None = None,
     clock: Callable[[], float] = lambda: NOW,
 ) -> AsyncGenerator[tuple[WatchApp, Pilot[None]]]:
     """The app over the home, after its first look; the clock stands still unless one is given."""
-    app = WatchApp(HOME, ascii_only=ascii_only, read_only=read_only, clock=clock, zone=UTC)
+    app = WatchApp(
+        HOME,
+        ascii_only=ascii_only,
+        read_only=read_only,
+        options=options,
+        clock=clock,
+        zone=UTC,
+    )
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: app.store.changes > 0)
         yield app, pilot

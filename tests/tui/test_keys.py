@@ -3,6 +3,7 @@
 import pytest
 import seeds
 from screens import HOME, check, screen_text, until, watched
+from textual import events
 from textual.widgets import Input
 
 from roundhouse_mcp.tui.table import Table
@@ -88,6 +89,21 @@ async def test_the_mouse_selects_a_row_opens_it_and_switches_views() -> None:
         await pilot.pause()
 
         assert app.current_mode == "budgets"
+
+
+async def test_the_wheel_scrolls_the_rows_and_leaves_the_titles() -> None:
+    seeds.seed(HOME)
+
+    async with watched((80, 10)) as (app, pilot):
+        table = app.screen.query_one(Table)
+        titles = screen_text(app).splitlines()[2]
+        turned = dict.fromkeys(("x", "y", "delta_x", "delta_y", "button"), 1)
+        none = dict.fromkeys(("shift", "meta", "ctrl"), False)
+        table.post_message(events.MouseScrollDown(table, **turned, **none))
+        await until(pilot, lambda: table.scroll_offset.y > 0)
+
+        assert screen_text(app).splitlines()[2] == titles
+        assert not screen_text(app).splitlines()[3].startswith(">")
 
 
 async def test_escape_steps_back_from_the_detail() -> None:

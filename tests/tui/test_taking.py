@@ -13,6 +13,13 @@ from textual.widgets import Input
 from roundhouse_mcp.tui import taking
 from roundhouse_mcp.tui.table import Table
 
+COPIED = {
+    "d": "call 01K9X108",
+    "j": '"call_id": "01K9X108"',
+    "r": "✓ ok\t12:40:55\t3.1s\tcursor\tcode\tpriority\topenai/gpt-5-mini ← 1",
+    "i": "01K9X108",
+}
+
 
 @pytest.fixture(autouse=True)
 def no_clipboard(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,25 +27,18 @@ def no_clipboard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
 
 
-@pytest.mark.parametrize(
-    ("letter", "copied"),
-    [
-        ("i", "01K9X108"),
-        ("r", "✓ ok\t12:40:55\t3.1s\tcursor\tcode\tpriority\topenai/gpt-5-mini ← 1"),
-        ("j", '"call_id": "01K9X108"'),
-        ("d", "call 01K9X108"),
-    ],
-)
-async def test_a_row_is_copied_as_the_user_wants_it(letter: str, copied: str) -> None:
+async def test_a_row_is_copied_as_the_user_wants_it() -> None:
     seeds.seed(HOME)
 
     async with watched() as (app, pilot):
-        await pilot.press("j", "j", "j", "j", "y")
-        await pilot.pause()
-        await pilot.press(letter)
-        await until(pilot, lambda: "asked the terminal to copy" in screen_text(app))
+        await pilot.press("j", "j", "j", "j")
+        for letter, copied in COPIED.items():
+            await pilot.press("y")
+            await pilot.pause()
+            await pilot.press(letter)
+            await until(pilot, lambda copied=copied: copied in app.clipboard)
 
-        assert copied in app.clipboard
+            await until(pilot, lambda: "asked the terminal to copy" in screen_text(app))
 
 
 async def test_the_copy_menu_is_chosen_from_by_arrows_and_mouse_and_left_by_escape() -> None:
