@@ -10,9 +10,9 @@ from .actions import Action
 from .contents import Contents
 from .costs import Costs, Measure, Question, Sums
 from .extra import Extra
+from .frame import DETAIL_ROOM
 from .rows import Column, Look, Row
-from .sieve import sieve
-from .view import DETAIL_ROOM, View
+from .view import View
 
 READ = "costs"
 EVERY_S = 5.0
@@ -75,7 +75,7 @@ class CostView(View):
         found = self.costs
         if found is None:
             return Contents(keys=[], row_at=lambda index: Row(key=""), status="", empty=READING)
-        by, keep = self.question.by, sieve(self.filter_text, look.now)
+        by, keep = self.question.by, self.kept(look)
         rows = [row for row in found.rows if keep(spent.fields_of(row, by))]
         rows.sort(key=lambda row: -costs.measured(row, self.measure))
         plain = self.watching.ascii_only

@@ -10,7 +10,6 @@ from .contents import Contents
 from .extra import Extra
 from .processes import Seen
 from .rows import Column, Look, Row
-from .sieve import sieve
 from .view import View
 
 READ = "servers"
@@ -46,7 +45,7 @@ class ServersView(View):
         return processes.columns_for(width)
 
     def contents(self, columns: tuple[Column, ...], look: Look) -> Contents:
-        seen, keep = self.seen, sieve(self.filter_text, look.now)
+        seen, keep = self.seen, self.kept(look)
         found = [
             process
             for process in processes.in_order(seen, look.now)
