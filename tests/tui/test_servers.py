@@ -2,10 +2,13 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from subprocess import PIPE
 
 import anyio
 import pytest
@@ -21,6 +24,7 @@ from roundhouse_mcp.tui import processes
 from roundhouse_mcp.tui.processes import Seen, config_word, kind_of, look_around, missing_keys
 from roundhouse_mcp.tui.rows import Look
 
+WORKER = Path(__file__).parent.parent / "ledger_worker.py"
 EVIL = "a\x1b]52;c;RVZJTA==\x07b\x9bd\u202ee\n[/oops]"
 NOW = seeds.NOW
 ONE = Process(
@@ -218,3 +222,28 @@ async def test_a_real_server_fills_every_column(tmp_path: Path) -> None:
     assert seen.ledger_size > 0
     assert seen.wal_size > 0
     assert seen.schema == 3
+
+
+def test_a_killed_process_is_gone_before_anybody_has_found_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("platform.node", lambda: "here")
+    command = [sys.executable, str(WORKER), "die", str(HOME), "5000"]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        before = seen_now()
+        worker.kill()
+    after = seen_now()
+
+    (process,) = after.processes
+    kinds = [kind_of(process, seen, process.beat + 1) for seen in (before, after)]
+    assert kinds == ["alive", "gone"]
+    assert "its process ended without a goodbye" in "\n".join(
+        processes.detail_lines(process, after, Look(process.beat + 1))
+    )
+
+
+def seen_now() -> Seen:
+    with closing(connect_read_only(HOME / "ledger.db")) as db:
+        return look_around(HOME, db, 0.0)
