@@ -11,8 +11,8 @@ SHOWN_ENDED = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """One row of `servers`. `keys_present` is a JSON list of names. The sums are of the calls that
-    ended; `reaped_by` is None for one that runs or said goodbye."""
+    """One row of `servers`. The sums are of the calls that ended; `reaped_by` is None for one that
+    runs or said goodbye."""
 
     id: str
     owner: str
@@ -24,7 +24,6 @@ class Process:
     version: str
     config_hash: str
     config_file: str | None
-    keys_present: str
     log_path: str | None
     started: float
     beat: float
@@ -47,3 +46,9 @@ def processes(db: Connection, *, since: float) -> list[Process]:
 def in_flight(db: Connection) -> Mapping[str, int]:
     """Running calls by the id of their server."""
     return dict(db.execute("SELECT server, count(*) FROM inflight GROUP BY server").fetchall())
+
+
+def keys_seen(db: Connection) -> Mapping[str, bytes]:
+    """What each running server says of keys: a JSON list of names, undecoded."""
+    query = "SELECT id, CAST(keys_present AS BLOB) FROM servers WHERE ended IS NULL LIMIT 200"
+    return dict(db.execute(query).fetchall())
