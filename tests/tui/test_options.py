@@ -111,9 +111,8 @@ async def test_the_users_keys_work_and_stand_in_the_footer() -> None:
         await pilot.pause()
         assert "sorted by" in screen_text(app)
         await pilot.press("b")
-        await pilot.pause()
 
-        assert app.current_mode == "budgets"
+        await until(pilot, lambda: app.current_mode == "budgets")
 
 
 async def test_an_unknown_theme_is_told_and_a_known_one_is_worn() -> None:
