@@ -96,6 +96,9 @@ def impostor(run: Run, completion: Completion) -> str | None:
     asked, said = run.attempts[-1].model.lower(), (completion.model or "").lower()
     if not said or asked.rpartition("/")[2] in said or said.rpartition("/")[2] in asked:
         return None
+    setup = run.answered_by.offer.provider.setup if run.answered_by else None
+    if setup is not None and said == setup.engine.served_as:
+        return None  # what it calls the only model it was started with
     return f"asked for {run.attempts[-1].model}, answered by {completion.model}"
 
 

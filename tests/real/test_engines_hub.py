@@ -65,6 +65,7 @@ async def test_a_model_of_the_cache_is_loaded_streamed_cancelled_and_unloaded(
 
     print_figures(kind, loaded_s=loaded_s, after_cancel_s=again_s, mb=memory / 1e6)
     assert (first["text"], first["model"]) == ("Steam is up.", MODEL)
+    assert "warnings" not in first
     assert after["text"] == "Steam is up."
     assert done["unloaded"]
     assert processes.since(row["pid"]) != row["since"]
