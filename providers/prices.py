@@ -8,7 +8,7 @@ known. What a provider itself says of a bill is read in reported.py.
 
 import time
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import ROUND_CEILING, Decimal
@@ -43,8 +43,8 @@ class Tier:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
     """Nano-dollars per million tokens, and where they come from: `config`, `override` with its day,
-    `local`, or the price table with its version. `tiers` are in ascending order. `per_request` and
-    `per_second` (of machine time) are nano-dollars, and come on top."""
+    `local`, or the price table with its version. `tiers` are in ascending order. `per_request`,
+    `per_second` (of machine time) and `per_image` (read) are nano-dollars, and come on top."""
 
     input: int
     output: int
@@ -54,6 +54,7 @@ class Rates:
     tiers: tuple[Tier, ...] = ()
     per_request: int = 0
     per_second: int = 0
+    per_image: int = 0
 
     @property
     def by_time_alone(self) -> bool:
@@ -74,8 +75,8 @@ def per_million(usd: Decimal, multiplier: Decimal = Decimal(1)) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """A price as people write it: USD per million tokens, per request and per second of machine
-    time. A cached rate left out is the input rate."""
+    """A price as people write it: USD per million tokens, per request, per second of machine time
+    and per image read. A cached rate left out is the input rate."""
 
     input: Decimal = Decimal(0)
     output: Decimal = Decimal(0)
@@ -83,6 +84,7 @@ class Price:
     cache_write: Decimal | None = None
     per_request: Decimal = Decimal(0)
     per_second: Decimal = Decimal(0)
+    per_image: Decimal = Decimal(0)
 
     def rates(self, source: str, multiplier: Decimal = Decimal(1)) -> Rates:
         def nano(usd: Decimal | None) -> int:
@@ -95,6 +97,7 @@ class Price:
             cache_write=nano(self.cache_write),
             per_request=nano(self.per_request),
             per_second=nano(self.per_second),
+            per_image=nano(self.per_image),
             source=source,
         )
 
@@ -227,7 +230,14 @@ def from_table(prices: Mapping[str, Any], multiplier: Decimal, source: str) -> R
     return replace(FREE, **at(0), source=source, tiers=tiers, per_request=request)
 
 
-def cost(rates: Rates, usage: Usage, seconds: Decimal = Decimal(0)) -> int:
+def cost(
+    rates: Rates,
+    usage: Usage,
+    seconds: Decimal = Decimal(0),
+    *,
+    images: int = 0,
+    requests: int = 1,
+) -> int:
     """Nano-dollars for what was used, rounded up once. The caller fills in what a provider did not
     report; what is still None here counts as none. `seconds` are of machine time."""
     read = usage.input or 0
@@ -242,24 +252,23 @@ def cost(rates: Rates, usage: Usage, seconds: Decimal = Decimal(0)) -> int:
     )
     if rates.per_second and seconds:
         total += int((rates.per_second * seconds * MILLION).to_integral_value(ROUND_CEILING))
-    return rates.per_request - (-total // MILLION)
+    return rates.per_request * requests + rates.per_image * images - (-total // MILLION)
 
 
-def bound(rates: Rates, input_bound: int, output_cap: int) -> int:
-    """The most a request can cost that reads at most `input_bound` tokens, every one of them at
-    the dearest rate it may meet, writes at most `output_cap`, and is stopped at our longest."""
+def bound(
+    rates: Rates,
+    input_bound: int,
+    output_cap: int,
+    *,
+    images: int = 0,
+    seconds: int = LONGEST_S,
+    requests: int = 1,
+) -> int:
+    """The most a request can cost, or several that share these sizes: that reads at most
+    `input_bound` tokens, every one of them at the dearest rate it may meet, writes at most
+    `output_cap`, and is stopped at our longest."""
     reachable = [rates, *(tier for tier in rates.tiers if input_bound > tier.above)]
     read = max(max(at.input, at.cached, at.cache_write) for at in reachable)
     write = max(at.output for at in reachable)
-    apart = rates.per_request + rates.per_second * LONGEST_S
+    apart = rates.per_request * requests + rates.per_image * images + rates.per_second * seconds
     return apart - (-(input_bound * read + output_cap * write) // MILLION)
-
-
-def keep_updated(url: str | None = None) -> Callable[[], None]:
-    """Has the price table fetched now and every hour, from its public repository or `url`, by a
-    thread of its own. Only ever called where the user asked for it. What is returned ends it."""
-    from genai_prices import UpdatePrices
-
-    updates = UpdatePrices(url=url) if url else UpdatePrices()
-    updates.start()
-    return updates.stop

@@ -39,6 +39,8 @@ async def vectors(
                 found[n] = await asked_for(run, batch, trying)
             except UpstreamError as error:
                 failed.append(error)
+                if error.billing != "none":
+                    return  # nobody knows whether it was read
             else:
                 patience.deadline = float("inf")
                 trying.parts.append(found[n])

@@ -12,7 +12,8 @@ from .allowances import Allowance
 from .budgets import Window
 from .candidates import Room, Snapshot
 from .circuits import Key, Policy
-from .ledger import circuit_rows, measures, owners, records, reservations
+from .estimates import Measure
+from .ledger import circuit_rows, estimate_rows, measures, owners, records, reservations
 from .ledger.driver import Connection
 from .ledger.records import AttemptRow, CallRow, InflightRow
 from .ledger.reservations import Warned
@@ -33,10 +34,12 @@ class NotAdmitted(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looking:
     """What a plan needs to see: `tokens` is the size of the call; `marks` are those of the keys it
-    would use, by provider; `measuring` whether its strategy
-    looks at speeds and loads; `turns_taken` are turns this process took and has not written."""
+    would use, by provider; `priced` are the models that cost something; `measuring` whether its
+    strategy looks at speeds and loads; `turns_taken` are turns this process took and has not
+    written."""
 
     keys: tuple[Key, ...]
+    priced: tuple[Key, ...]
     windows: tuple[Window, ...]
     allowances: Mapping[str, Allowance]
     tokens: int
@@ -94,13 +97,15 @@ class Verdict:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
     """An attempt that ended: its row, its money, its circuits. `speed` is milliseconds to the
-    first token and for each token after it, of an answer that is long enough to tell."""
+    first token and for each token after it, of an answer that is long enough to tell; `lesson`
+    what it says of the use of its model."""
 
     attempt: AttemptRow
     reservation: str
     money: Literal["settle", "release", "presume"]
     verdict: Verdict | None
     speed: tuple[float, float] | None
+    lesson: Mapping[Measure, float]
     now: float
     by: str
 
@@ -145,6 +150,7 @@ def snapshot(db: Connection, looking: Looking) -> Snapshot:
         turn=measures.turn(db) + looking.turns_taken,
         speeds=measures.all_speeds(db) if looking.measuring else {},
         loads=measures.loads(db) if looking.measuring else {},
+        estimates=estimate_rows.of_models(db, looking.priced),
     )
 
 
@@ -260,9 +266,11 @@ def close_attempt(db: Connection, closing: Closing, ending: Ending | None) -> No
             reservations.presume(db, closing.reservation, closing.now, by=closing.by)
     if ending is None or not end(db, ending):  # a call that ends brings all its attempts along
         records.add_attempt(db, closing.attempt)
+    key = (closing.attempt.provider, closing.attempt.model)
+    if closing.lesson:
+        estimate_rows.learn(db, key, closing.lesson, closing.now)
     if closing.speed is not None:
         first_ms, token_ms = closing.speed
-        key = (closing.attempt.provider, closing.attempt.model)
         measures.note_speed(db, key, first_ms=first_ms, token_ms=token_ms, now=closing.now)
     if closing.verdict is not None:
         judge(db, closing.attempt, closing.verdict, closing.now, closing.by)

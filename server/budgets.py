@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from .settings import NANO, AtLimit, BudgetSettings, Period
+from .settings import NANO, AtLimit, BudgetSettings, Period, Reserve
 
 QUARTER_HOUR_S = 900.0
 SIX_HOURS_S = 21_600.0
@@ -26,6 +26,7 @@ class Budget:
     limit_nano: int
     warn_at: float = 0.8
     at_limit: AtLimit = "refuse"
+    reserve: Reserve = "bound"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,7 @@ class Window:
     limit_nano: int
     warn_at: float = 0.8
     at_limit: AtLimit = "refuse"
+    reserve: Reserve = "bound"
 
 
 def from_settings(settings: Iterable[BudgetSettings]) -> tuple[Budget, ...]:
@@ -53,6 +55,7 @@ def from_settings(settings: Iterable[BudgetSettings]) -> tuple[Budget, ...]:
             limit_nano=int(each.limit_usd * NANO),
             warn_at=each.warn_at,
             at_limit=each.at_limit,
+            reserve=each.reserve,
         )
         known = budgets.get(budget.id)
         if known is None or budget.limit_nano < known.limit_nano:
@@ -153,6 +156,7 @@ def open_window(budget: Budget, at: float, timezone: str) -> Window:
         limit_nano=budget.limit_nano,
         warn_at=budget.warn_at,
         at_limit=budget.at_limit,
+        reserve=budget.reserve,
     )
 
 

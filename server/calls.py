@@ -17,9 +17,9 @@ from ..providers.errors import Interrupted, UpstreamError
 from ..providers.types import Call, EmbedCall
 from . import (
     answers,
-    approvals,
     batches,
     books,
+    chosen,
     clients,
     following,
     housing,
@@ -43,7 +43,6 @@ from .offers import demand_for, planned
 from .outcomes import Embedded, Outcome
 from .routing import left_out
 from .run import Run, Shelf, Trying
-from .strategies import VARYING
 
 logger = logging.getLogger(__name__)
 
@@ -101,22 +100,21 @@ class Calls:
                     raise repeats.another()
                 if not isinstance(made.run.declined, NeedsApproval):
                     return made.run
-                await desk.ledger.write(repeats.let_go, name)
+                await desk.ledger.write(repeats.let_go, name, made.run.call_id)
             call_id = desk.new_id()
-            claim = name, print_, call_id, desk.server_id, desk.clock()
-            holder = await desk.ledger.write(repeats.claim, *claim)
-            if holder is None:
-                run = self.start(
-                    ask.wish,
-                    ask.call,
-                    client,
-                    ask.timeout_s,
-                    capped=ask.capped,
-                    call_id=call_id,
-                    asks=asks,
-                )
-                self.shelf.note(name, print_, run, desk.clock())
-                return run
+            async with repeats.claimed(desk, name, print_, call_id) as holder:
+                if holder is None:
+                    run = self.start(
+                        ask.wish,
+                        ask.call,
+                        client,
+                        ask.timeout_s,
+                        capped=ask.capped,
+                        call_id=call_id,
+                        asks=asks,
+                    )
+                    self.shelf.note(name, print_, run, desk.clock())
+                    return run
         if holder[1] != print_:
             raise repeats.another()
         raise repeats.refusal(holder[0], await desk.ledger.read(repeats.made_before, holder[0]))
@@ -228,15 +226,10 @@ class Calls:
             logger.error("call %s failed: %s", run.call_id, type(error).__name__, exc_info=error)
             run.crash = error
         finally:
-            self.turn_written(run)
+            chosen.turn_written(run)
             await self.record(run)
             run.done.set()
             self.shelf.keep(run)
-
-    def turn_written(self, run: Run) -> None:
-        """The ledger has seen the call's turn, or never will."""
-        self.desk.turns_taken -= run.turn_pending
-        run.turn_pending = False
 
     async def record(self, run: Run) -> None:
         """The row of a call that ended between two attempts, or before the first."""
@@ -250,24 +243,15 @@ class Calls:
 
     async def tell_story(self, run: Run) -> None:
         await clients.admit(self.desk, run.client)
-        demand = demand_for(self.desk, run.wish, asked=run.asked, capped=run.capped)
-        run.local_only = demand.privacy == "local"
-        made = await planned(self.desk, run.wish, demand, run.client)
-        run.plan, run.windows, run.rooms = made.plan, made.windows, made.rooms
-        run.turn_pending = run.plan.strategy in VARYING
-        self.desk.turns_taken += run.turn_pending
-        candidates = run.plan.candidates
-        if not candidates and (allowed := await approvals.granted(run, run.plan)):
-            run.plan = replace(run.plan, candidates=(allowed,))
-            candidates = run.plan.candidates
-        if not candidates:
-            raise refusals.no_route(run)
-        if not self.desk.settings.routing.fallback:
-            candidates = candidates[:1]
-        for index, candidate in enumerate(candidates):
-            if await self.try_candidate(run, candidate, len(candidates) - index - 1):
+        candidates = await chosen.candidates(run)
+        while candidates:
+            candidate, *candidates = candidates
+            if await self.try_candidate(run, candidate, len(candidates)):
+                assert run.plan is not None
                 run.warnings += limits.notices(run.plan, candidate)
                 return
+            if chosen.overtaken(run):
+                candidates = await chosen.candidates_left(run)
         raise refusals.all_failed(run)
 
     async def try_candidate(self, run: Run, candidate: Candidate, left: int) -> bool:
@@ -389,7 +373,7 @@ class Calls:
         outcome = "crashed"
         try:
             trying.opened = await self.open(run, trying)
-            self.turn_written(run)
+            chosen.turn_written(run)
             run.warnings += answers.warnings(trying.opened.warned)
             await self.speak(run, trying)
             run.answered_by, outcome = candidate, "ok"

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..providers import catalog, plugins
@@ -253,6 +253,8 @@ def check_url(url: str, local: bool, settings: Settings, path: Path) -> None:
         raise Wrong(path, f"it holds a user name; run: roundhouse keys set {path[1]}")
     if (parts.query or parts.fragment) and parts.scheme != "mock":
         raise Wrong(path, "it ends in a query; put query parameters into the key query")
+    if parts.scheme == "mock":
+        check_script(parts.query, path)
     trusted = local or loopback(host) or host in settings.network.trusted_hosts
     if parts.scheme == "http" and not trusted:
         raise Wrong(
@@ -260,6 +262,15 @@ def check_url(url: str, local: bool, settings: Settings, path: Path) -> None:
             f"plain http would send keys and prompts in the open; write https, or add {host!r} to "
             "network.trusted_hosts",
         )
+
+
+def check_script(query: str, path: Path) -> None:
+    from ..providers import mock  # most configurations have none
+
+    try:
+        mock.script(dict(parse_qsl(query, keep_blank_values=True)))
+    except ValueError as error:
+        raise Wrong(path, str(error)) from None
 
 
 def loopback(host: str) -> bool:

@@ -30,6 +30,7 @@ SPREAD = 0.1
 LONGEST_PROBE_S = 120.0
 PROBE_MARGIN_S = 5.0
 COOLDOWN_S = 10.0
+SET_BACK_S = 10.0  # longer than a write waits: what is younger was written by another meanwhile
 LONGEST_COOLDOWN_S = 60.0
 TRIPPED = "tripped by hand"
 HOLD_WORDS: Mapping[str, str] = {
@@ -94,10 +95,18 @@ class Circuit:
         """`mark` is that of the key a call would use: a key that was refused holds no other."""
         if self.hold_reason is None or passed(self.hold_until, now):
             return False
+        if self.hold_until is not None and self.hold_reason != "manual" and self.set_back(now):
+            return False
         return not (self.hold_key and mark and self.hold_key != mark)
 
     def cools(self, now: float) -> bool:
-        return self.cooldown_until is not None and now < self.cooldown_until
+        waits = self.cooldown_until is not None and now < self.cooldown_until
+        return waits and not self.set_back(now)
+
+    def set_back(self, now: float) -> bool:
+        """Is this of the future? Then the clock was set back since, and nobody knows how much of
+        a wait is left: it is over."""
+        return self.changed_at > now + SET_BACK_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +150,8 @@ def refusal(circuit: Circuit, now: float, *, prober_alive: bool, mark: str) -> V
         reason, until, detail = "hold", circuit.hold_until, on_hold(circuit)
     elif circuit.cools(now):
         reason, until, detail = "cooldown", circuit.cooldown_until, "was told to wait"
+    elif circuit.set_back(now):
+        return None
     elif circuit.state == "open" and not passed(circuit.retry_at, now):
         reason, until, detail = "circuit_open", circuit.retry_at, failing(circuit)
     elif circuit.state == "half_open" and prober_alive and before(circuit.probe_lease_until, now):
@@ -301,7 +312,7 @@ def cooled(
     wait_until = now + length if until is None else until
     return replace(
         neutral_probe(circuit, epoch, now),
-        cooldown_until=max(wait_until, circuit.cooldown_until or 0.0),
+        cooldown_until=max(wait_until, (circuit.cools(now) and circuit.cooldown_until) or 0.0),
         cooldown_s=length if until is None else circuit.cooldown_s,
         changed_at=circuit.changed_at if circuit.cools(now) else now,
         last_error=error or circuit.last_error,

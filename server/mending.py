@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..providers.prices import bound
-from ..providers.tokens import input_bound
+from ..providers.tokens import input_bound, pictures
 from ..providers.types import Call, Completion, EmbedCall, Message
 from . import schemas
 from .candidates import Candidate
@@ -60,5 +60,5 @@ def priced_again(candidate: Candidate, asked: Call) -> Candidate:
     """The candidate with the most that asking again can cost."""
     if candidate.rates is None:
         return candidate
-    worst = bound(candidate.rates, input_bound(asked), candidate.max_tokens)
-    return replace(candidate, bound_nano=worst)
+    worst = bound(candidate.rates, input_bound(asked), candidate.max_tokens, images=pictures(asked))
+    return replace(candidate, bound_nano=worst, safe_nano=None)

@@ -25,6 +25,7 @@ def own_prices(settings: Settings) -> dict[str, Rates]:
             cache_write=said.cache_write,
             per_request=said.per_request,
             per_second=said.per_second,
+            per_image=said.per_image,
         ).rates("config")
         for name, said in settings.prices.items()
     }
@@ -49,6 +50,7 @@ def list_price(known: Rates | None) -> str:
             (known.output, "out"),
             (known.per_request, "a request"),
             (known.per_second, "a second"),
+            (known.per_image, "an image"),
         )
         if nano
     ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from ..providers.prices import rates
-from ..providers.tokens import input_bound, input_expected
+from ..providers.tokens import input_bound, input_expected, pictures
 from ..providers.types import Call, EmbedCall, Message
 from . import books, budgets, limits, tasks, unledgered
 from .allowances import Allowance
@@ -77,12 +77,19 @@ def demand_for(
         ),
         input_bound=bound,
         input_expected=expected,
+        images=pictured(asked, wish),
+        requests=len(asked.texts) if isinstance(asked, EmbedCall) else 1,
         cap=cap,
         max_cost_nano=wish.max_cost_nano,
         strategy=strategy_for(desk, wish, profile),
         allow_unpriced=desk.settings.routing.allow_unpriced,
         dimensions=asked.dimensions if isinstance(asked, EmbedCall) else None,
     )
+
+
+def pictured(asked: Call | EmbedCall | None, wish: Wish) -> int:
+    """How many images the model is to read: at least one where only the need is known."""
+    return pictures(asked) if isinstance(asked, Call) else int("images" in wish.needs)
 
 
 def measured(
@@ -138,6 +145,7 @@ async def planned_for(desk: Desk, demand: Demand, offers: Sequence[Offer]) -> Pl
     windows = {window.budget: window for offer in offers for window in offer.windows}
     looking = books.Looking(
         keys=tuple(offer.key for offer in offers),
+        priced=tuple(o.key for o in offers if o.rates and not unledgered.is_free(o.rates)),
         windows=tuple(windows.values()),
         allowances=allowances(offers),
         tokens=demand.input_expected + demand.expected_output,

@@ -6,10 +6,12 @@ answers are in no file, so it cannot have the text.
 
 import hashlib
 import hmac
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from .asks import Ask
-from .desk import Client
+from .desk import Client, Desk
 from .errors import BadRequest, Declined
 from .ledger.driver import Connection
 from .money import dollars
@@ -56,9 +58,22 @@ def claim(
     return None
 
 
-def let_go(db: Connection, name: str) -> None:
+def let_go(db: Connection, name: str, call_id: str) -> None:
     """The call was not made after all: its client is to ask again."""
-    db.execute("DELETE FROM idempotency WHERE key = ?", (name,))
+    db.execute("DELETE FROM idempotency WHERE key = ? AND call_id = ?", (name, call_id))
+
+
+@asynccontextmanager
+async def claimed(
+    desk: Desk, name: str, print_: str, call_id: str
+) -> AsyncGenerator[tuple[str, str] | None]:
+    """What `claim` finds. Whoever is cancelled meanwhile, or does not begin the call for another
+    reason, lets go of the name; that is written after the claim, if the claim is."""
+    try:
+        yield await desk.ledger.write(claim, name, print_, call_id, desk.server_id, desk.clock())
+    except BaseException:
+        desk.ledger.write_soon(let_go, name, call_id)
+        raise
 
 
 def made_before(db: Connection, call_id: str) -> tuple[str, int | None] | None:

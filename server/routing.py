@@ -9,30 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 
-from ..providers.prices import Rates, bound, cost
-from ..providers.types import Usage
 from ..providers.wires.schemas import takes_schemas
 from . import limits
-from .budgets import Window
-from .candidates import Candidate, Demand, Excluded, Offer, Plan, Snapshot
+from .amounts import fitted, priced
+from .candidates import Candidate, Demand, Excluded, Offer, Plan, Snapshot, excluded
+from .estimates import UNKNOWN
 from .limits import Unfit
-from .money import dollars
-from .reasons import Block, Reason
+from .reasons import Block
 from .settings import Privacy
 from .speeds import expected_ms
 from .strategies import why
-
-SMALLEST_CAP = 256
-LARGEST_CAP = 10_000_000  # more than any model writes; what it may cost fits the ledger's integers
-LEAST_CAPS = {"openai_responses": 16}  # wires whose services refuse a smaller output cap
-CEILING = Rates(  # what an unknown price is held and charged at, where the user allows that
-    input=75_000_000_000,
-    output=300_000_000_000,
-    cached=75_000_000_000,
-    cache_write=100_000_000_000,
-    source="ceiling",
-)
-
 
 # Filters: each says why an offer is out, or None. Order is the order of the checks.
 
@@ -118,89 +104,6 @@ FILTERS: tuple[Callable[[Offer, Demand, Snapshot], Excluded | None], ...] = (
 
 def left_out(offer: Offer, block: Block) -> Excluded:
     return excluded(offer, block.reason, block.detail, block.until)
-
-
-def excluded(offer: Offer, reason: Reason, detail: str, until: float | None = None) -> Excluded:
-    return Excluded(
-        provider=offer.provider.name, model=offer.model, reason=reason, detail=detail, until=until
-    )
-
-
-# Money: what the attempt may cost at most decides whether it fits.
-
-
-def cap_for(offer: Offer, demand: Demand) -> int:
-    """The output cap to send: the caller's, else the default, within what the model can write."""
-    if "embeddings" in demand.needs:
-        return 0
-    least = LEAST_CAPS.get(offer.facts.wire or offer.provider.wire or "", 1)
-    wanted = max(demand.cap or offer.max_tokens, least)
-    return min(wanted, offer.facts.max_output or LARGEST_CAP)
-
-
-def affordable_cap(rates: Rates, demand: Demand, cap: int, room_nano: int) -> int:
-    """The largest cap whose worst case fits into `room_nano`; 0 if not even the smallest does."""
-    if bound(rates, demand.input_bound, cap) <= room_nano:
-        return cap
-    left = room_nano - bound(rates, demand.input_bound, 0)
-    rate = rates.at(demand.input_bound).output
-    fits = left * 1_000_000 // rate - 1 if rate > 0 and left > 0 else 0
-    return fits if fits >= min(SMALLEST_CAP, cap) else 0
-
-
-def priced(offer: Offer, demand: Demand) -> Candidate | Excluded:
-    """The offer with its price, its cap lowered to what the caller would pay; or why it is out."""
-    cap = cap_for(offer, demand)
-    rates = offer.rates
-    if rates is None:
-        if not offer.windows and demand.max_cost_nano is None:
-            return Candidate(offer=offer, max_tokens=cap, bound_nano=None, expected_nano=None)
-        if not demand.allow_unpriced:
-            return excluded(offer, "unpriced", "has no known price, and a limit applies")
-        rates = CEILING
-    worst = bound(rates, demand.input_bound, cap)
-    if demand.max_cost_nano is not None and worst > demand.max_cost_nano:
-        cap = affordable_cap(rates, demand, cap, demand.max_cost_nano)
-        if not cap:
-            detail = f"may cost {dollars(worst)}, max_cost_usd is {dollars(demand.max_cost_nano)}"
-            return excluded(offer, "max_cost", detail)
-    return capped(offer, demand, rates, cap)
-
-
-def capped(offer: Offer, demand: Demand, rates: Rates, cap: int) -> Candidate:
-    usage = Usage(input=demand.input_expected, output=min(cap, demand.expected_output))
-    return Candidate(
-        offer=offer,
-        max_tokens=cap,
-        bound_nano=bound(rates, demand.input_bound, cap),
-        expected_nano=cost(rates, usage),
-        rates=rates,
-    )
-
-
-def fitted(candidate: Candidate, demand: Demand, snapshot: Snapshot) -> Candidate | Unfit:
-    """The candidate with its cap lowered to fit every budget, or those that have no room."""
-    offer, rates, worst = candidate.offer, candidate.rates, candidate.bound_nano
-    if rates is None or worst is None:
-        return candidate
-    cap, short = candidate.max_tokens, list[Window]()
-    for window in offer.windows:
-        room = snapshot.rooms[window.budget]
-        cap_here = affordable_cap(rates, demand, candidate.max_tokens, room.free_nano)
-        if not cap_here and worst > room.free_nano:
-            short.append(window)
-        cap = min(cap, cap_here)
-    if not short:
-        return capped(offer, demand, rates, cap)
-    tightest = min(short, key=lambda w: snapshot.rooms[w.budget].free_nano)
-    room, name = snapshot.rooms[tightest.budget], tightest.budget
-    detail = f"may cost {dollars(worst)}, budget {name} has {dollars(room.free_nano)} left"
-    out = excluded(offer, "over_budget", detail, room.resets_at)
-    return Unfit(
-        candidate,
-        replace(out, budget=name, needed_nano=worst),
-        {window.budget: window.at_limit for window in short},
-    )
 
 
 def measured(candidate: Candidate, demand: Demand, snapshot: Snapshot) -> Candidate:
@@ -293,7 +196,7 @@ def plan(offers: Sequence[Offer], demand: Demand, snapshot: Snapshot) -> Plan:
 def judged(offer: Offer, demand: Demand, snapshot: Snapshot) -> Candidate | Unfit | Excluded:
     """One offer: a candidate, one that has no room, or out."""
     verdict = next(filter(None, (f(offer, demand, snapshot) for f in FILTERS)), None)
-    result = verdict or priced(offer, demand)
+    result = verdict or priced(offer, demand, snapshot.estimates.get(offer.key, UNKNOWN))
     if isinstance(result, Excluded):
         return result
     found = fitted(result, demand, snapshot)

@@ -8,13 +8,14 @@ from functools import lru_cache
 from ..providers.errors import Throttled
 from ..providers.prices import Rates
 from ..providers.tokens import input_expected
-from . import circuits, results
+from . import charges, circuits, results
 from .books import Closing, Ending, Opening, Refusal, Verdict
 from .candidates import EXPECTED_OUTPUT, Candidate
+from .charges import Charge
 from .errors import Declined, OverBudget
 from .ledger.records import AttemptRow, CallRow, InflightRow, Status
 from .outcomes import Attempted
-from .run import Charge, Run, Trying
+from .run import Run, Trying
 
 ERROR_CHARS = 300
 STATUS_OF: Mapping[str, Status] = {
@@ -40,8 +41,8 @@ def one_line(text: str, limit: int = ERROR_CHARS) -> str:
 
 def opening(run: Run, trying: Trying) -> Opening:
     desk, candidate = run.desk, trying.candidate
-    now = desk.clock()
-    reserve = candidate.bound_nano
+    now, trying.estimated = desk.clock(), input_expected(run.asked)
+    reserve = candidate.held_nano
     if not reserve and candidate.offer.provider.cost_field is None:
         reserve = None  # it costs nothing, and its provider cannot say otherwise
     row = InflightRow(
@@ -61,7 +62,7 @@ def opening(run: Run, trying: Trying) -> Opening:
         model=candidate.offer.model,
         attempt=trying.n,
         attempt_started=trying.started,
-        input_tokens=input_expected(run.asked),
+        input_tokens=trying.estimated,
         reserved_nano=reserve or 0,
         trail=run.trail(),
     )
@@ -72,7 +73,7 @@ def opening(run: Run, trying: Trying) -> Opening:
         windows=candidate.offer.windows,
         guarded=desk.settings.circuits.enabled,
         allowance=candidate.offer.allowance,
-        tokens=input_expected(run.asked) + min(candidate.max_tokens, EXPECTED_OUTPUT),
+        tokens=trying.estimated + min(candidate.max_tokens, EXPECTED_OUTPUT),
         mark=mark_of(run, candidate),
         takes_turn=run.turn_pending,
         approval=run.approval,
@@ -85,7 +86,7 @@ def closing(run: Run, trying: Trying, outcome: str) -> Closing:
     """The attempt's row, its charge and what it says of its circuits; notes the attempt on the
     run as well."""
     now = run.desk.clock()
-    charge = run.charge(trying, outcome)
+    charge = charges.charge(run, trying, outcome)
     row = attempt_row(run, trying, outcome, charge, now)
     run.rows.append(row)
     run.attempts.append(
@@ -108,6 +109,7 @@ def closing(run: Run, trying: Trying, outcome: str) -> Closing:
         money=charge.money,
         verdict=verdict(run, trying, outcome, now),
         speed=speed(run, trying, row, outcome),
+        lesson=charges.lesson(run, trying, outcome, charge),
         now=now,
         by=run.desk.ledger.owner,
     )
@@ -153,7 +155,7 @@ def attempt_row(run: Run, trying: Trying, outcome: str, charge: Charge, now: flo
         cache_write_tokens=charge.usage.cache_write,
         reasoning_tokens=charge.usage.reasoning,
         usage_estimated=charge.usage.estimated,
-        reserved_nano=trying.candidate.bound_nano,
+        reserved_nano=trying.candidate.held_nano,
         cost_nano=charge.nano,
         cost_kind=charge.kind,
         rates=rates_json(rates) if rates else None,
@@ -186,7 +188,7 @@ def verdict(run: Run, trying: Trying, outcome: str, now: float) -> Verdict | Non
 def ending(run: Run, declined: Declined | None) -> Ending:
     """The call's row, with sums over its attempts; marks the run as recorded."""
     run.recorded = True
-    run.ended = now = run.desk.clock()
+    run.ended, run.took_s = run.desk.clock(), run.elapsed_s()
     cost, kind = run.total_cost()
     last = run.rows[-1] if run.rows else None
     row = CallRow(
@@ -197,7 +199,7 @@ def ending(run: Run, declined: Declined | None) -> Ending:
         project=run.desk.project,
         status=status(run, declined),
         started=run.started,
-        ended=now,
+        ended=run.ended,
         task=run.wish.task,
         strategy=run.plan.strategy if run.plan else None,
         privacy=run.wish.privacy,
@@ -228,6 +230,8 @@ def refusal(run: Run, declined: Declined | None) -> Refusal | None:
     """The budget that had no room when the plan was made. One that filled up later has recorded
     its refusal itself."""
     if not isinstance(declined, OverBudget) or declined is run.refusal:
+        return None
+    if isinstance(run.raced, OverBudget) and run.raced.budget == declined.budget:
         return None
     window = run.windows.get(declined.budget)
     return Refusal(window=window, needed_nano=declined.needed_nano) if window else None

@@ -3,16 +3,13 @@
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
 import anyio
 
 from ..providers.errors import UpstreamError
-from ..providers.prices import Rates, cost
 from ..providers.tokens import estimate_tokens, input_expected
 from ..providers.types import Call, Completion, EmbedCall, Embedding, Usage
-from . import bills
 from .asks import Wish
 from .budgets import Window
 from .candidates import Candidate, Excluded, Plan, Room
@@ -32,30 +29,14 @@ KEPT_RUNS = 64
 KEPT_CHARS = 8_000_000
 KEYS_S = 600.0  # how long an idempotency key is remembered
 
-ZERO = Decimal(0)
-Money = Literal["settle", "release", "presume"]
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """What an attempt is charged: nano-dollars (None: nobody knows the price), how sure that is,
-    what becomes of its reservation, the usage it was worked out from, and whether the provider
-    itself named the amount."""
-
-    nano: int | None
-    kind: CostKind
-    money: Money
-    usage: Usage
-    reported: bool = False
-
 
 @dataclass(slots=True, kw_only=True)
 class Trying:
     """The attempt being made. `begun` and `first_chunk_s`, seconds after it, are of the monotonic
     clock: wall clocks step. `sent`: the request may have reached the provider. `unanswered`: the
-    tokens of embedding batches that are under way. `loading` is what its engine does before it can
-    answer. `run_out_s`: the provider said that it takes no
-    more for so long."""
+    tokens of embedding batches whose fate is not known. `loading` is what its engine does before it
+    can answer. `run_out_s`: the provider said that it takes no more for so long. `estimated`: the
+    tokens it probably reads."""
 
     n: int
     candidate: Candidate
@@ -76,6 +57,7 @@ class Trying:
     loading: str = ""
     parts: list[Embedding] = field(default_factory=list[Embedding])
     unanswered: int = 0
+    estimated: int = 0
 
     @property
     def answering(self) -> bool:
@@ -86,11 +68,13 @@ class Trying:
 @dataclass(slots=True, kw_only=True)
 class Run:
     """A call from its first moment to the reading of its answer. Times are UTC epoch seconds;
-    `begun` is of the monotonic clock. `registry` is the one it began with: the configuration may
+    `begun`, and the seconds after it `first_token_s` and `took_s`, are of the monotonic clock: wall
+    clocks step. `registry` is the one it began with: the configuration may
     change while it runs. `misfit` is an answer that does not fit its schema, kept while the model
-    is asked again; `passed_by` are candidates another call was faster at. `asks` is how the client
-    can ask its user (approvals.py), `awaits` the question that waits for an answer, `approval` the
-    one that was allowed."""
+    is asked again; `passed_by` are candidates another call was faster at; `races` counts
+    the plans made anew because money was taken, the last for the refusal `raced`. `asks` is how
+    the client can ask its user (approvals.py), `awaits` the question that waits for an answer,
+    `approval` the one that was allowed."""
 
     desk: "Desk"
     registry: "Registry"
@@ -125,16 +109,20 @@ class Run:
     embedding: Embedding | None = None
     usage: Usage = field(default_factory=Usage)
     first_token_at: float | None = None
+    first_token_s: float | None = None
     next_try_at: float | None = None
     next_wait: tuple[float, str] = (0.0, "")
     last_error: UpstreamError | None = None
     refusal: Declined | None = None
+    raced: Declined | None = None
+    races: int = 0
     passed_by: list[Excluded] = field(default_factory=list[Excluded])
     declined: Declined | None = None
     crash: Exception | None = None
     recorded: bool = False
     turn_pending: bool = False
     ended: float | None = None
+    took_s: float | None = None
 
     @property
     def answering(self) -> bool:
@@ -190,7 +178,7 @@ class Run:
         """The first piece of an answer arrived."""
         now = self.desk.clock()
         trying.first_chunk_at, trying.first_chunk_s = now, self.taken_s(trying)
-        self.first_token_at = now
+        self.first_token_at, self.first_token_s = now, self.elapsed_s()
         self.phase = "stream"
 
     def observed(self, parts: Sequence[Embedding] = (), unanswered: int = 0) -> Usage:
@@ -224,58 +212,6 @@ class Run:
             if a.outcome != "ok"
         ]
         return ", ".join(words)[:400]
-
-    def charge(self, trying: Trying, outcome: str) -> Charge:
-        """What this attempt is charged. Unknown is never nothing: an answer without usage and a
-        request whose fate nobody knows count in full, and where a budget counts so does an answer
-        that ended early, since a provider may bill what it made and we never heard."""
-        rates, held = trying.candidate.rates, trying.candidate.bound_nano
-        if outcome in ("ok", "misfit"):
-            return self.charge_answer(trying)
-        billing = trying.error.billing if trying.error else "observed"
-        if not trying.sent or (billing == "none" and not trying.answering):
-            return Charge(0, "none", "release", Usage())
-        timed = rates is not None and rates.per_second > 0  # nobody knows for how long it ran
-        if billing != "presumed" and trying.answering and not timed:
-            usage = self.observed(trying.parts, trying.unanswered)
-            if rates and trying.candidate.offer.windows and not trying.parts:
-                return Charge(held, "presumed", "presume", usage)
-            nano = self.likely_cost(rates, usage, held) if rates else None
-            return Charge(nano, "estimated" if rates else "unknown", "settle", usage)
-        return Charge(held, "presumed" if rates else "unknown", "presume", Usage())
-
-    def likely_cost(self, rates: Rates, usage: Usage, held: int | None) -> int:
-        """Of an answer that broke off. A guess is never more than what was held, which no
-        tokenizer exceeds; what the provider itself has reported is."""
-        likely = cost(rates, usage)
-        if held is None or likely <= held:
-            return likely
-        reported = (self.assembler.usage if self.assembler else None) or Usage()
-        return max(held, cost(rates, reported))
-
-    def charge_answer(self, trying: Trying) -> Charge:
-        """What a whole answer is charged: what the provider says it bills, else what its usage
-        costs, else all that was held."""
-        answer = self.completion or self.embedding
-        rates, held = trying.candidate.rates, trying.candidate.bound_nano
-        usage = answer.usage if answer else Usage()
-        known = usage.input is not None and usage.output is not None
-        if not known:
-            usage = self.observed()
-        named = bills.named(self, trying)
-        if named is not None:
-            return Charge(named, "actual", "settle", usage, reported=True)
-        if rates is None:
-            return Charge(None, "unknown", "settle", usage)
-        seconds = bills.seconds(self, trying)
-        if rates.per_second and seconds is None:
-            return Charge(held, "estimated", "settle", usage)
-        if (known and not usage.estimated) or rates.by_time_alone:
-            return Charge(cost(rates, usage, seconds or ZERO), "actual", "settle", usage)
-        if self.embedding is not None:
-            # Several services report nothing here; what was read is known, but for the tokenizer.
-            return Charge(cost(rates, usage), "estimated", "settle", usage)
-        return Charge(held, "estimated", "settle", usage)
 
 
 @dataclass(frozen=True, slots=True)

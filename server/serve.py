@@ -156,9 +156,10 @@ async def attend(desk: Desk, group: TaskGroup, answered: anyio.Event | None) -> 
 
     group.start_soon(alerts.attend, desk)
     if desk.settings.price_updates.enabled:
-        from ..providers import prices
+        from ..providers import price_updates
 
-        prices.keep_updated()
+        network = desk.settings.network
+        price_updates.keep_updated(proxy=network.proxy, ca_file=network.ca_file)
     group.start_soon(presence.show_progress, desk)
     group.start_soon(controls.attend, desk)
     await presence.beat(desk)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 Privacy = Literal["any", "no_retention", "local"]
 Period = Literal["day", "week", "month", "total"]
 AtLimit = Literal["refuse", "cheapest", "local", "ask"]
+Reserve = Literal["bound", "expected"]
 Need = Literal["images", "tools", "schema", "embeddings", "json", "vision"]
 
 NANO = 1_000_000_000
@@ -174,6 +175,7 @@ class BudgetSettings(Section):
     limit_usd: Money
     warn_at: Annotated[float, Field(gt=0, le=1)] = 0.8
     at_limit: AtLimit = "refuse"
+    reserve: Reserve = "bound"
 
 
 class ClientSettings(Section):
@@ -203,7 +205,7 @@ class RetrySettings(Section):
 
 
 class PriceSettings(Section):
-    """USD per million tokens, per request, and per second of machine time."""
+    """USD per million tokens, per request, per second of machine time, and per image read."""
 
     input: Money = Decimal(0)
     output: Money = Decimal(0)
@@ -211,11 +213,12 @@ class PriceSettings(Section):
     cache_write: Money | None = None
     per_request: Money = Decimal(0)
     per_second: Money = Decimal(0)
+    per_image: Money = Decimal(0)
 
     @model_validator(mode="after")
     def says_something(self) -> Self:
-        if not self.model_fields_set & {"input", "per_request", "per_second"}:
-            raise ValueError("it needs input, per_request or per_second")
+        if not self.model_fields_set & {"input", "per_request", "per_second", "per_image"}:
+            raise ValueError("it needs input, per_request, per_second or per_image")
         return self
 
 

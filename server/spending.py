@@ -86,6 +86,8 @@ def report(found: Totals, over: Span, group_by: Sequence[str], now: float) -> di
     if found.adjustments:
         said["adjustments"] = found.adjustments
         said["adjusted_usd"] = results.usd(found.adjusted_nano)
+    if found.alarms:
+        said["alarms"] = [{"at": results.iso(a.at), "text": a.text} for a in found.alarms]
     return said
 
 
@@ -99,7 +101,7 @@ def local_as(found: Totals, registry: Registry, name: str, rates: Rates) -> dict
         if row["provider"] in here and prices.runs_here(here[row["provider"]], row["model"])
     ]
     read, wrote = (sum(row[column] for row in used) for column in ("input_tokens", "output_tokens"))
-    flat = replace(rates, tiers=(), per_request=0, per_second=0)
+    flat = replace(rates, tiers=(), per_request=0, per_second=0, per_image=0)
     nano = prices.cost(flat, Usage(input=read, output=wrote))
     nano += rates.per_request * sum(row["attempts"] for row in used)
     return {
@@ -162,7 +164,7 @@ def remarks(said: Mapping[str, Any]) -> list[str]:
         lines.append(f"of which attempts that failed: ${total['failed_usd']:.6f}")
     if said.get("adjustments"):
         lines.append(f"corrected by hand {said['adjustments']} times: {signed(said)}")
-    return lines
+    return lines + [f"alarm of {each['at']}: {each['text']}" for each in said.get("alarms", ())]
 
 
 def signed(said: Mapping[str, Any]) -> str:

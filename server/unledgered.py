@@ -24,8 +24,9 @@ def is_free(rates: Rates | None) -> bool:
     """Can a call at these rates cost nothing at all?"""
     if rates is None:
         return False
-    highest = (rates.input, rates.output, rates.cached, rates.cache_write)
-    return not any(highest) and not rates.tiers
+    tokens = (rates.input, rates.output, rates.cached, rates.cache_write)
+    apart = (rates.per_request, rates.per_second, rates.per_image)
+    return not any(tokens + apart) and not rates.tiers
 
 
 async def seen(

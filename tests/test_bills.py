@@ -1,19 +1,25 @@
 """What a provider says it bills is what the ledger holds, through a whole call over real HTTP."""
 
+import base64
 import json
+import ssl
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 from seats import Seat, budget, seated
 from upstream import Request, Send, Upstream, answer, upstream
 
-from roundhouse_mcp.providers import prices
+from roundhouse_mcp.providers import price_updates
+from roundhouse_mcp.providers.prices import FREE
 from roundhouse_mcp.server.settings import Settings
+from roundhouse_mcp.server.unledgered import is_free
 
 pytestmark = pytest.mark.anyio
 KEY = {"SHOP_KEY": "sk-test-0123456789"}
@@ -115,13 +121,56 @@ async def test_the_price_table_is_fetched_only_where_the_user_asks(tmp_path: Pat
         await here.said("complete", prompt="Hi")
         before = [each.name for each in threading.enumerate() if "prices" in each.name]
     async with upstream(gone, gets=True) as up:
-        stop = prices.keep_updated(f"{up.url}/prices.json")
+        stop = price_updates.keep_updated(proxy=None, ca_file=None, url=f"{up.url}/prices.json")
         await asked.wait()
         stop()
 
     assert before == []
     assert [request.path for request in up.asked] == ["/v1/prices.json"]
     assert not Settings().price_updates.enabled
+
+
+async def test_the_price_table_is_fetched_through_the_users_proxy(tmp_path: Path) -> None:
+    row = {
+        "id": "shop",
+        "name": "Shop",
+        "api_pattern": "shop",
+        "models": [{"id": "m", "match": {"equals": "m"}, "prices": {"input_mtok": 3}}],
+    }
+    url = "http://prices.example/prices.json"
+    async with upstream(answer(json.dumps([row])), gets=True) as up:
+        updates = price_updates.updates(proxy=up.url.removesuffix("/v1"), ca_file=None, url=url)
+        table = await anyio.to_thread.run_sync(updates.fetch)
+
+    assert [request.path for request in up.asked] == [url]
+    assert [each.id for each in table.providers] == ["shop"]
+    assert table.from_auto_update
+
+
+def test_the_price_table_is_fetched_under_the_users_certificates(tmp_path: Path) -> None:
+    file = tmp_path / "own.pem"
+    file.write_text("no certificate", "utf-8")
+
+    with pytest.raises(ssl.SSLError):
+        price_updates.updates(proxy=None, ca_file=file, url="https://127.0.0.1:9/").fetch()
+
+
+async def test_a_server_passes_its_proxy_and_certificates_on_to_price_updates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, asked = dict[str, Any](), anyio.Event()
+
+    def instead(**given: Any) -> None:
+        said.update(given)
+        asked.set()
+
+    monkeypatch.setattr(price_updates, "keep_updated", instead)
+    network = '[network]\nproxy = "http://127.0.0.1:9"\nca_file = "/nowhere.pem"\n'
+    async with seated(tmp_path, "[price_updates]\nenabled = true\n", network):
+        with anyio.fail_after(5):
+            await asked.wait()
+
+    assert said == {"proxy": "http://127.0.0.1:9", "ca_file": Path("/nowhere.pem")}
 
 
 TIMED = '[prices."shop/m"]\nper_second = "0.001"\n'
@@ -137,3 +186,26 @@ async def test_machine_time_is_charged_by_the_second(tmp_path: Path) -> None:
 
     assert (attempt["cost_nano"], attempt["cost_kind"]) == (2_500_000, "actual")
     assert attempt["reserved_nano"] == 600_000_000
+
+
+IMAGES = '[prices."shop/m"]\nper_image = "0.002"\ninput = "1"\n'
+PICTURE = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(32)).decode()
+
+
+async def test_images_are_charged_by_the_piece_where_a_price_says_so(tmp_path: Path) -> None:
+    said = {"prompt": "What?", "images": [f"data:image/png;base64,{PICTURE}"] * 2}
+    row = "[providers.shop.facts.m]\nvision = true\n"
+    async with shop(tmp_path, body(), IMAGES, budget("5"), row=row) as here:
+        plan = await here.said("route_for_task", needs=["images"], model="shop/m")
+        await here.said("complete", **said)
+        (attempt,) = here.rows(ATTEMPT + " WHERE rates LIKE '%\"per_image\": 2000000%'")
+
+    assert (attempt["cost_nano"], attempt["price_source"]) == (4_005_000, "config")
+    assert attempt["reserved_nano"] == 4_000_000 + 1000 * (5 + 16 + 2 * 50_000)
+    assert plan["candidates"][0]["max_cost_usd"] == 0.002
+
+
+async def test_what_costs_by_request_or_time_is_not_free_without_the_ledger() -> None:
+    for name in ("per_request", "per_second", "per_image"):
+        assert not is_free(replace(FREE, **{name: 1}))
+    assert is_free(FREE)

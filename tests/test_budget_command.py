@@ -56,6 +56,14 @@ def test_a_budget_is_changed_with_its_comments_kept(run: Run, config: Path) -> N
     assert said == FILE.replace('"5"', '"7.50"').replace('"ask"', '"local"')
 
 
+def test_a_budget_may_hold_what_calls_probably_cost(run: Run, config: Path) -> None:
+    assert run("set global 5 --reserve expected").exit_code == 0
+    refused = run("set global 5 --reserve guess")
+
+    assert 'reserve = "expected"' in config.read_text()
+    assert "'guess' is not one of 'bound', 'expected'" in refused.output
+
+
 def test_a_new_budget_is_added_after_the_others(run: Run, config: Path) -> None:
     assert run("set provider:openai $3 --period week --warn-at 0.5").exit_code == 0
 

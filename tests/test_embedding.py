@@ -30,6 +30,10 @@ async def embeds(request: Request, send: Send) -> None:
     await answer(vectors(request))(request, send)
 
 
+async def uncounted(request: Request, send: Send) -> None:
+    await answer(vectors(request, usage=False))(request, send)
+
+
 def texts(count: int) -> list[str]:
     return [f"text {n}" for n in range(count)]
 
@@ -101,6 +105,19 @@ async def test_batches_are_under_way_side_by_side(tmp_path: Path) -> None:
     assert len(said["vectors"]) == 170 * LANES
 
 
+async def test_every_batch_is_a_request_that_may_have_its_price(tmp_path: Path) -> None:
+    config = served("one", "{url}", more=FINDER) + 'per_request = "0.001"\n'
+    async with (
+        upstream(embeds) as server,
+        seated(tmp_path, config.replace("{url}", server.url), budget("10")) as seat,
+    ):
+        await seat.said("embed", texts=texts(300))
+        (attempt,) = seat.rows("SELECT cost_nano, reserved_nano FROM attempts")
+
+    assert attempt["cost_nano"] == 2_000_000 + 300_000
+    assert attempt["reserved_nano"] >= attempt["cost_nano"]
+
+
 def failing_once(on: str) -> Script:
     """Fails the first request whose texts begin with `on`."""
     failed = False
@@ -131,10 +148,9 @@ async def test_batches_that_came_back_before_one_failed_are_paid_for(tmp_path: P
     assert said["cost_usd"] == 0.00047
 
 
-async def test_a_batch_under_way_when_the_caller_leaves_is_counted_as_an_estimate(
-    tmp_path: Path,
-) -> None:
-    first, second = anyio.Event(), anyio.Event()
+def half_answered(first: anyio.Event) -> Script:
+    """Answers the first batch once the second is under way, and never that."""
+    second = anyio.Event()
 
     async def script(request: Request, send: Send) -> None:
         if request.json["input"][0] != "text 0":
@@ -144,8 +160,15 @@ async def test_a_batch_under_way_when_the_caller_leaves_is_counted_as_an_estimat
         await embeds(request, send)
         first.set()
 
+    return script
+
+
+async def test_a_batch_under_way_when_the_caller_leaves_is_counted_as_an_estimate(
+    tmp_path: Path,
+) -> None:
+    first = anyio.Event()
     async with (
-        upstream(script) as server,
+        upstream(half_answered(first)) as server,
         seated(tmp_path, served("one", server.url, more=FINDER)) as seat,
     ):
         await seat.refused("embed", texts=texts(300), timeout_s=0.5)
@@ -158,17 +181,72 @@ async def test_a_batch_under_way_when_the_caller_leaves_is_counted_as_an_estimat
 
 
 async def test_usage_nobody_reports_is_estimated_and_flagged(tmp_path: Path) -> None:
-    async def script(request: Request, send: Send) -> None:
-        await answer(vectors(request, usage=False))(request, send)
-
     async with (
-        upstream(script) as server,
+        upstream(uncounted) as server,
         seated(tmp_path, served("one", server.url, more=FINDER)) as seat,
     ):
         said = await seat.said("embed", texts=texts(10))
 
     assert said["usage"] == {"input": 20, "output": 0, "estimated": True}
     assert said["cost_usd"] == 0.00002
+
+
+@pytest.mark.parametrize(("reserve", "cost"), [("bound", 220_000), ("expected", 25_000)])
+async def test_usage_nobody_reports_counts_in_full_where_a_budget_is_strict(
+    tmp_path: Path, reserve: str, cost: int
+) -> None:
+    limit = budget("10") + f'reserve = "{reserve}"\n'
+    async with (
+        upstream(uncounted) as server,
+        seated(tmp_path, served("one", server.url, more=FINDER), limit) as seat,
+    ):
+        await seat.said("embed", texts=texts(10))
+        (attempt,) = seat.rows("SELECT cost_nano, cost_kind, usage_estimated FROM attempts")
+        (window,) = seat.rows("SELECT spent_nano FROM budget_windows")
+
+    assert attempt == {"cost_nano": cost, "cost_kind": "estimated", "usage_estimated": 1}
+    assert window["spent_nano"] == cost
+
+
+@pytest.mark.parametrize("reserve", ["bound", "expected"])
+async def test_batches_cut_midway_count_in_full_where_a_budget_is_strict(
+    tmp_path: Path, reserve: str
+) -> None:
+    first = anyio.Event()
+    limit = budget("10") + f'reserve = "{reserve}"\n'
+    async with (
+        upstream(half_answered(first)) as server,
+        seated(tmp_path, served("one", server.url, more=FINDER), limit) as seat,
+    ):
+        await seat.refused("embed", texts=texts(300), timeout_s=0.5)
+        (attempt,) = seat.rows("SELECT cost_nano, reserved_nano, cost_kind FROM attempts")
+        (window,) = seat.rows("SELECT spent_nano FROM budget_windows")
+
+    assert first.is_set()
+    assert attempt["cost_kind"] == "estimated"
+    assert window["spent_nano"] == attempt["cost_nano"]
+    whole = attempt["cost_nano"] == attempt["reserved_nano"]
+    assert whole == (reserve == "bound")
+
+
+async def test_a_batch_whose_fate_is_unknown_counts_though_another_failed_for_nothing(
+    tmp_path: Path,
+) -> None:
+    async def script(request: Request, send: Send) -> None:
+        if request.json["input"][0] == "text 0":
+            await answer("oops", status=500)(request, send)
+        # the others are read, and never answered
+
+    retries = "[retries]\nper_provider = 1\n"
+    async with (
+        upstream(script) as server,
+        seated(tmp_path, served("one", server.url, more=FINDER), budget("10"), retries) as seat,
+    ):
+        await seat.refused("embed", texts=texts(300))
+        (attempt,) = seat.rows("SELECT cost_nano, reserved_nano, cost_kind FROM attempts")
+
+    assert attempt["cost_kind"] == "presumed"
+    assert attempt["cost_nano"] == attempt["reserved_nano"] > 0
 
 
 async def test_dimensions_a_model_does_not_have_are_refused_before_anything_is_sent(

@@ -1,5 +1,6 @@
 """A call marked with an idempotency key is made once, whoever asks again."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,9 @@ import anyio
 import pytest
 from seats import scripted, seated, served, started, write_config
 from upstream import spoken, upstream
+
+from roundhouse_mcp.providers.types import Call, Message
+from roundhouse_mcp.server.asks import Ask, Wish
 
 WISH: dict[str, Any] = {"prompt": "Hi", "idempotency_key": "k-1"}
 
@@ -106,3 +110,37 @@ async def test_a_key_is_of_no_use_in_the_ledger(tmp_path: Path) -> None:
 
     assert "my key" not in str(row)
     assert "secret" not in str(row)
+
+
+async def test_one_who_leaves_before_the_call_begins_leaves_the_key_free(tmp_path: Path) -> None:
+    async with seated(tmp_path, scripted("one", "text=1")) as seat:
+        await seat.said("complete", prompt="Hi")  # the ledger is open
+        ask = Ask(
+            wish=Wish(tool="complete"),
+            call=Call(messages=(Message(role="user", text="Hi"),), max_tokens=9),
+            timeout_s=5.0,
+            capped=False,
+            key="k-1",
+        )
+        assert seat.desk.met is not None
+        busy = threading.Event()
+        seat.desk.ledger.write_soon(lambda db: busy.wait(5))
+        async with anyio.create_task_group() as group:
+            group.start_soon(seat.desk.calls.once, ask, "k-1", seat.desk.met, None)
+            await anyio.wait_all_tasks_blocked()  # the claim waits for the ledger
+            group.cancel_scope.cancel()
+            busy.set()
+        again = await seat.said("complete", **WISH)
+
+    assert again["text"] == "1"
+
+
+async def test_a_server_that_shuts_down_leaves_the_key_free(tmp_path: Path) -> None:
+    async with seated(tmp_path, scripted("one", "text=1")) as seat:
+        group, seat.desk.group = seat.desk.group, None
+        refused = await seat.refused("complete", **WISH)
+        seat.desk.group = group
+        again = await seat.said("complete", **WISH)
+
+    assert "shutting down" in refused
+    assert again["text"] == "1"

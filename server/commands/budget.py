@@ -16,7 +16,7 @@ from ..ledger import reservations
 from ..ledger.driver import Connection
 from ..moments import duration
 from ..money import dollars
-from ..settings import NANO, AtLimit, Period
+from ..settings import NANO, AtLimit, Period, Reserve
 from ..telling import plain
 from .reading import read
 
@@ -90,14 +90,16 @@ def lines(rows: list[dict[str, Any]], now: float) -> list[str]:
 @PERIOD
 @click.option("--warn-at", type=float, metavar="SHARE", help="Warn at this share; 0.8 if not said.")
 @click.option("--at-limit", type=click.Choice(get_args(AtLimit)), help="What happens then.")
-def set_budget(
-    scope: str, limit: str, period: str, warn_at: float | None, at_limit: str | None
-) -> None:
+@click.option(
+    "--reserve",
+    type=click.Choice(get_args(Reserve)),
+    help="Hold the most a call can cost (never exceeded), or what few calls exceed.",
+)
+def set_budget(scope: str, limit: str, period: str, **more: float | str | None) -> None:
     """Set a budget of USD for SCOPE: global, or provider:, model:, task:, client: or project: and
     a name. What is not said stays as it was."""
     sum_ = edits.amount(limit)
-    said = {"limit_usd": sum_, "warn_at": warn_at, "at_limit": at_limit}
-    edits.set_budget(Home.find(os.environ), os.environ, scope, period, said)
+    edits.set_budget(Home.find(os.environ), os.environ, scope, period, {"limit_usd": sum_, **more})
     click.echo(f"Budget {scope}/{period} is {dollars(int(Decimal(sum_) * NANO))}.")
 
 

@@ -62,6 +62,7 @@ TEMPLATE = """\
 # limit_usd = "10.00"
 # warn_at = 0.8
 # at_limit = "refuse"                     # refuse, cheapest, local, ask (roundhouse approve)
+# reserve = "bound"                       # hold the worst case; expected: what few calls exceed
 
 # How many calls a minute an agent may make; "*" is every client that is not named.
 # [clients.cursor]
@@ -74,7 +75,7 @@ TEMPLATE = """\
 # Your own prices, in USD per million tokens.
 # [prices."my-vllm/qwen3"]
 # input = "0.10"
-# output = "0.40"                         # also cached, cache_write, per_request, per_second
+# output = "0.40"                         # cached, cache_write, per_request, per_second, per_image
 
 # [price_updates]
 # enabled = true                          # fetch the public price table hourly; else nothing is

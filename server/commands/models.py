@@ -80,7 +80,11 @@ def columns(known: Rates | Tier) -> str:
 
 
 def extras(known: Rates) -> str:
-    said = [(known.per_request, "a request"), (known.per_second, "a second")]
+    said = [
+        (known.per_request, "a request"),
+        (known.per_second, "a second"),
+        (known.per_image, "an image"),
+    ]
     return "".join(f", and ${nano / 1e9:g} {unit}" for nano, unit in said if nano)
 
 

@@ -16,8 +16,8 @@ def set_budget(
     home: Home, environ: Mapping[str, str], scope: str, period: str, values: Mapping[str, Any]
 ) -> None:
     """Sets the budget of `scope` (global, provider:NAME, ...) and `period`; values (limit_usd,
-    warn_at, at_limit) that are None or absent stay as they were. Raises ConfigError, and then the
-    file is as before."""
+    warn_at, at_limit, reserve) that are None or absent stay as they were. Raises ConfigError, and
+    then the file is as before."""
     kept = {name: value for name, value in values.items() if value is not None}
 
     def change(tables: Tables) -> None:

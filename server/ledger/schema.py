@@ -20,13 +20,14 @@ speeds                         how fast a model at a provider has been lately (s
 idempotency                    keys callers gave their calls, and the calls they belong to
 approvals                      questions to the user whether a call may exceed a budget, answered
 client_calls                   the calls of the last minute, of clients whose rate is limited
+estimates                      what calls of a model use in fact, as logarithms (estimates.py)
 alerts                         what was told to the user's own program, so that it is told once
 engines, engine_users          the local engines we start, one row each, and the servers using them
 """
 
 VERSION = 3
 MIN_READER = 1
-MIN_WRITER = 1
+MIN_WRITER = 2  # since then a call is counted in status_hour and model_hour too
 
 V1 = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -415,6 +416,18 @@ CREATE TABLE engine_users (
     server TEXT NOT NULL,
     since REAL NOT NULL,
     PRIMARY KEY (engine, owner)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE estimates (
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    measure TEXT NOT NULL,
+    mean REAL NOT NULL,
+    variance REAL NOT NULL,
+    high REAL NOT NULL,
+    samples INTEGER NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (provider, model, measure)
 ) STRICT, WITHOUT ROWID;
 """
 

@@ -7,6 +7,8 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from . import alarm_rows
+from .alarm_rows import Alarm
 from .driver import Connection
 from .records import COUNTED
 
@@ -39,7 +41,7 @@ class Span:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
     """`adjusted_nano` is what corrections made by hand (`adjustments` of them) changed in the sums;
-    `by_model` are the sums of each provider's models."""
+    `by_model` are the sums of each provider's models; `alarms` is what happened to the file."""
 
     total: dict[str, Any]
     groups: list[dict[str, Any]]
@@ -48,6 +50,7 @@ class Totals:
     adjustments: int
     adjusted_nano: int
     by_model: list[dict[str, Any]]
+    alarms: list[Alarm]
 
 
 def rows(db: Connection, query: str, values: Sequence[object]) -> list[dict[str, Any]]:
@@ -84,6 +87,7 @@ def totals(
         adjustments=count,
         adjusted_nano=delta,
         by_model=grouped(db, span, ["provider", "model"]) if by_model else [],
+        alarms=alarm_rows.recent(db, now),
     )
 
 
