@@ -135,6 +135,11 @@ class Registry:
         """A model this provider is not known to have: it may have it all the same, unless naming
         one it lacks makes it download that. Raises NotFound."""
         provider = row.provider
+        if provider.setup is not None:
+            raise NotFound(
+                f"the engine {provider.name} has no model {model[:80]!r}",
+                next_step=f"It has {provider.setup.alias}.",
+            )
         if "listed_models_only" not in provider.quirks or row.absent()[0] is not None:
             return model
         raise NotFound(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from roundhouse_mcp.providers import engines
-from roundhouse_mcp.providers.engine_models import find
+from roundhouse_mcp.providers.engine_models import context_of, find
 from roundhouse_mcp.providers.engines import Setup, Unusable
 from roundhouse_mcp.server.config import load
 from roundhouse_mcp.server.errors import ConfigError
@@ -99,6 +99,25 @@ def test_the_user_may_allow_a_download(tmp_path: Path) -> None:
     assert {"OPENAI_API_KEY", "HF_HUB_OFFLINE"} & {*environ} == set()
     assert offline["HF_HUB_OFFLINE"] == "1"
     assert "HF_TOKEN" not in offline
+
+
+@pytest.mark.parametrize(
+    ("said", "context"),
+    [
+        ('{"max_position_embeddings": 512}', 512),
+        ('{"text_config": {"max_position_embeddings": 99}}', 99),
+        ('{"max_position_embeddings": "many"}', None),
+        ("[]", None),
+        ("not JSON", None),
+    ],
+)
+def test_what_a_hub_model_can_read_is_in_its_configuration(
+    tmp_path: Path, said: str, context: int | None
+) -> None:
+    (tmp_path / "config.json").write_text(said, encoding="utf-8")
+
+    assert context_of(str(tmp_path)) == context
+    assert context_of(str(tmp_path / "nowhere")) is None
 
 
 BAD = {
