@@ -10,10 +10,10 @@ from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..providers import catalog, plugins
-from .engine_checks import engine_problems
 from .files import too_wide
 from .lines import Path
 from .settings import (
+    ENGINE_KEYS,
     OTHER_NAMES,
     STRATEGIES,
     BudgetSettings,
@@ -184,8 +184,8 @@ def check_budget(n: int, budget: BudgetSettings, names: Names) -> None:
 
 def check_provider(name: str, row: ProviderSettings, settings: Settings) -> None:
     path = ("providers", name)
-    for key, problem in engine_problems(row):
-        raise Wrong((*path, key), problem)
+    if ENGINE_KEYS & row.model_fields_set:
+        check_engine(row, path)
     if not name or set(name) & set("/: \t\n*?[]"):
         raise Wrong(path, f"a provider's name has no slash, colon, space or wildcard: {name!r}")
     shipped = catalog.shipped_rows()
@@ -204,6 +204,13 @@ def check_provider(name: str, row: ProviderSettings, settings: Settings) -> None
             )
     if row.base_url is not None:
         check_url(row.base_url, is_local(name, row), settings, (*path, "base_url"))
+
+
+def check_engine(row: ProviderSettings, path: Path) -> None:
+    from .engine_checks import engine_problems  # few have engines, and every start comes by here
+
+    for key, problem in engine_problems(row):
+        raise Wrong((*path, key), problem)
 
 
 def check_plugin(name: str, row: ProviderSettings, path: Path) -> None:

@@ -116,10 +116,18 @@ class DefaultsSettings(Section):
     temperature: float | None = None
 
 
+ENGINE_KEYS = frozenset(
+    {
+        *("engine", "model", "context", "command", "arguments", "embeddings"),
+        *("idle_s", "start_timeout_s", "allow_download"),
+    }
+)
+
+
 class ProviderSettings(Section):
     """A row of the user's: changes a shipped provider, or adds one (`wire` + `base_url`, or
     `like = "openai"` for a second account of a known one, or `engine` + `model` for an engine that
-    we start, to which the keys from `model` on belong)."""
+    we start, to which ENGINE_KEYS belong)."""
 
     enabled: bool = True
     like: str | None = None
