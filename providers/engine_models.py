@@ -11,7 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
-from .engines import ROOTED, SUFFIX, Engine, Setup, Unusable
+from .engines import ROOTED, SUFFIX, Engine, Unusable
+from .setup import Setup
 
 MAGIC = b"GGUF"
 FIRST_OF_SEVERAL = "-00001-of-"

@@ -14,8 +14,8 @@ from .catalog import Provider, shipped_rows
 from .errors import Garbled, Locked, Misdirected, Refused, TimedOut, Unreachable, UpstreamError
 
 if TYPE_CHECKING:
-    from .engines import Setup
     from .http import Http
+    from .setup import Setup
 
 TIMEOUT_S = 5.0
 UNLOAD_S = 60.0

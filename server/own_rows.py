@@ -5,6 +5,7 @@ from typing import Any
 
 from ..providers import catalog, plugins
 from ..providers.catalog import Model, Provider
+from ..providers.setup import Setup
 from .config import WHOLE
 from .settings import ModelSettings, ProviderSettings, Settings
 
@@ -101,7 +102,7 @@ def started(name: str, said: ProviderSettings) -> Provider:
     kind = engines.kinds()[said.engine]
     row = over(alike(name, catalog.provider(kind.like, catalog.shipped_rows()[kind.like])), said)
     model = said.model or said.engine
-    setup = engines.Setup(
+    setup = Setup(
         name=name,
         kind=said.engine,
         model=model,
