@@ -65,11 +65,13 @@ def command_line() -> "click.Group":
     @root.command(short_help="Watch calls, budgets and circuits live.")
     @click.option("--ascii", "plain", is_flag=True, help="Draw with ASCII characters only.")
     @click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal.")
-    def watch(*, plain: bool, no_mouse: bool) -> None:  # pyright: ignore[reportUnusedFunction]
+    @click.option("--read-only", is_flag=True, help="Watch only: every action is off.")
+    def watch(*, plain: bool, no_mouse: bool, read_only: bool) -> None:  # pyright: ignore[reportUnusedFunction]
         """Watch what the agents of every editor on this machine do and spend."""
         from ..tui.app import run
 
-        run(Home.find(os.environ).path, ascii=plain, mouse=not no_mouse)
+        home = Home.find(os.environ).path
+        run(home, ascii=plain, mouse=not no_mouse, read_only=read_only)
 
     return root
 

@@ -32,6 +32,7 @@ from . import (
     rows,
     telling,
     unledgered,
+    waiting,
 )
 from .approvals import Elicit, NeedsApproval
 from .asks import Ask, EmbedAsk, Size, Wish
@@ -361,8 +362,7 @@ class Calls:
         """One attempt, as soon as the provider has a place for it. What waits holds no money and
         passes no circuit: both are looked at when its turn comes."""
         queue = self.desk.queue(candidate.offer.provider)
-        queue.check()
-        run.phase = "queue"
+        waiting.queue_up(run, candidate, queue)
         async with queue.limiter:
             await self.attempt_now(run, candidate, left)
 

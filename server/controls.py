@@ -113,9 +113,17 @@ async def cancel(desk: Desk, control: Control, argument: Mapping[str, Any]) -> N
         return
     run = desk.calls.shelf.find(call_id)
     if run is None or run.done.is_set():
-        said = {"ok": False, "code": "not_found", "said": f"No call {call_id[:40]!r} runs here."}
+        said = {"ok": False, "code": "not_found", "said": not_running(desk, control, call_id[:40])}
     else:
         await desk.calls.stop(run)
         said = {"ok": True, "changed": 1, "said": f"Call {call_id} is cancelled."}
         logger.info("call %s was cancelled by %s", call_id, control.by)
     desk.ledger.write_soon(control_rows.finish, control.id, answer(desk, said), desk.clock())
+
+
+def not_running(desk: Desk, control: Control, call_id: str) -> str:
+    if control.target not in (control_rows.ANY, desk.server_id):
+        return f"The server that made call {call_id!r} has ended, and the call with it."
+    if desk.calls.shelf.find(call_id) is not None:
+        return f"Call {call_id} has ended already."
+    return f"No call {call_id!r} runs here."

@@ -52,6 +52,8 @@ async def show_progress(desk: Desk) -> None:
         with suppress(LedgerUnavailable):
             if running and await desk.ledger.read(servers.watching, desk.clock()):
                 desk.ledger.write_or_drop(records.beat_many, progress(running), desk.clock())
+                if decided := decisions(running):
+                    desk.ledger.write_or_drop(records.decide, decided)
 
 
 def progress(running: "Iterable[Run]") -> list[records.Progress]:
@@ -60,11 +62,23 @@ def progress(running: "Iterable[Run]") -> list[records.Progress]:
             call_id=run.call_id,
             phase=run.phase,
             output_tokens=run.observed().output or 0,
-            first_token_at=run.first_token_at,
+            first_token_at=run.trying.first_chunk_at,
         )
         for run in running
         if run.trying is not None and run.trying.opened is not None
     ]
+
+
+def decisions(running: "Iterable[Run]") -> list[tuple[str, str]]:
+    """Why each call goes where it goes, once, while it has not ended."""
+    from . import rows  # whoever has calls has it loaded; the start does without
+
+    found: list[tuple[str, str]] = []
+    for run in running:
+        if not run.explained and not run.recorded and (told := rows.decision(run)) is not None:
+            run.explained = True
+            found.append((run.call_id, told))
+    return found
 
 
 def meet(desk: Desk, client: Client) -> None:

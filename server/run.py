@@ -74,7 +74,7 @@ class Run:
     is asked again; `passed_by` are candidates another call was faster at; `races` counts
     the plans made anew because money was taken, the last for the refusal `raced`. `asks` is how
     the client can ask its user (approvals.py), `awaits` the question that waits for an answer,
-    `approval` the one that was allowed."""
+    `approval` the one that was allowed. `explained`: those who watch know its plan."""
 
     desk: "Desk"
     registry: "Registry"
@@ -120,6 +120,7 @@ class Run:
     declined: Declined | None = None
     crash: Exception | None = None
     recorded: bool = False
+    explained: bool = False
     turn_pending: bool = False
     ended: float | None = None
     took_s: float | None = None

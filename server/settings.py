@@ -12,7 +12,6 @@ AtLimit = Literal["refuse", "cheapest", "local", "ask"]
 Reserve = Literal["bound", "expected"]
 Need = Literal["images", "tools", "schema", "embeddings", "json", "vision"]
 
-NANO = 1_000_000_000
 STRATEGIES = (  # made in strategies.py
     "priority",
     "round_robin",
@@ -261,6 +260,20 @@ class LedgerSettings(Section):
     retain_days: Annotated[int, Field(ge=1)] | None = None
 
 
+class TuiSettings(Section):
+    """How `roundhouse watch` looks and listens. `keys` are action -> keys, `columns` view -> the
+    keys of its columns, `filters` name -> filter."""
+
+    theme: str = ""
+    poll: Literal["200ms", "1s", "5s"] = "200ms"
+    ascii: bool = False
+    mouse: bool = True
+    read_only: bool = False
+    keys: dict[str, str] = {}
+    columns: dict[str, tuple[str, ...]] = {}
+    filters: dict[str, str] = {}
+
+
 class Settings(Section):
     """Everything the user said, validated. `timezone` decides when budget windows begin."""
 
@@ -278,3 +291,4 @@ class Settings(Section):
     files: FileSettings = FileSettings()
     network: NetworkSettings = NetworkSettings()
     ledger: LedgerSettings = LedgerSettings()
+    tui: TuiSettings = TuiSettings()

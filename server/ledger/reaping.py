@@ -90,7 +90,7 @@ def lose(db: Connection, running: InflightRow, now: float) -> None:
         model=running.model,
         status="lost",
         error_kind="lost",
-        error="The server process ended before the call did.",
+        error=f"Its server{process(db, running.server)} ended before the call did.",
         attempts=len(attempts),
         started=running.started,
         first_token_at=running.first_token_at,
@@ -103,6 +103,12 @@ def lose(db: Connection, running: InflightRow, now: float) -> None:
         trail=running.trail,
     )
     finish(db, call, attempts)
+
+
+def process(db: Connection, server: str) -> str:
+    """` (pid 7990)`, of a server that is known."""
+    row = db.execute("SELECT pid FROM servers WHERE id = ?", (server,)).fetchone()
+    return f" (pid {row[0]})" if row else ""
 
 
 def cut_off(db: Connection, running: InflightRow, known: set[int], now: float) -> list[AttemptRow]:

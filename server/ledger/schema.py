@@ -12,7 +12,8 @@ model_hour                     the same by model alone, for reports of long span
 status_hour                    the same of whole calls, by how they ended
 budget_windows, budget_events  spent and reserved money per budget and window, and what happened
 reservations, reservation_windows   money held by running attempts, and the windows it counts in
-circuits, circuit_events       is a model at a provider usable, since when, why
+circuits, circuit_events       is a model at a provider usable, since when, why; `hold_note` is
+                               the user's reason for a hold by hand
 servers                        one row per server process, with a heartbeat
 control, watchers              requests to running servers; who is watching live progress
 counters, meta                 draws of round-robin strategies; versions and the commit counter
@@ -388,6 +389,8 @@ FROM usage_hour GROUP BY hour, provider, model;
 """
 
 V3 = """
+ALTER TABLE circuits ADD COLUMN hold_note TEXT;
+
 CREATE TABLE engines (
     name TEXT PRIMARY KEY,
     id TEXT NOT NULL,
