@@ -435,8 +435,7 @@ class Calls:
         return min(provider.first_byte_timeout_s, max(share, 1.0))
 
     async def speak(self, run: Run, trying: Trying) -> None:
-        """Sends the request and listens. No sign of life within the attempt's patience is the
-        provider's failure, and the next candidate's chance."""
+        """Sends the request and listens. Silence beyond the attempt's patience is a failure."""
         async with housing.housed(run, trying):
             run.phase, trying.sent = "wait", True
             with anyio.move_on_after(trying.patience_s) as scope:
