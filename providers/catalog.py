@@ -6,11 +6,10 @@ from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-if TYPE_CHECKING:
-    from .engines import Setup
+from .setup import Setup
 
 Auth = Literal["bearer", "api-key", "x-api-key", "x-goog-api-key", "aws", "none"]
 REMEMBERED = 256
@@ -147,7 +146,7 @@ class Provider:
     load_timeout_s: float = 300.0
     engine: Literal["lmstudio", "ollama", "llamacpp", "vllm", "mlx", "transformers"] | None = None
     plugin: str | None = None
-    setup: "Setup | None" = None
+    setup: Setup | None = None
     remembered: dict[str, Model] = field(
         default_factory=dict[str, Model], init=False, repr=False, compare=False
     )

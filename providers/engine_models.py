@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import cast
 
 from .engine_llamacpp import CONTEXT
-from .engines import ROOTED, SUFFIX, Engine, Setup, Unusable
+from .engines import ROOTED, SUFFIX, Engine, Unusable
 from .gguf import shape
 from .memory import Need
+from .setup import Setup
 
 MAGIC = b"GGUF"
 FIRST_OF_SEVERAL = "-00001-of-"

@@ -4,17 +4,17 @@ engines.toml has a row per kind, the user's configuration a `Setup` per engine. 
 and stopping them is the server's part.
 """
 
-import hashlib
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["llamacpp", "mlx", "transformers", "command"]
+from .setup import Setup
+
 Format = Literal["gguf", "hub", "any"]
 
 ROWS = Path(__file__).with_name("engines.toml")
@@ -45,36 +45,6 @@ class Engine:
     extra: str = ""
     token: bool = False
     served_as: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """One engine of the user's. `model` is a path or a Hugging Face id as they wrote it, `alias`
-    what callers name it by; `context` is in tokens, None for the engine's own; `slots` is how many
-    calls it answers at a time."""
-
-    name: str
-    kind: Kind
-    model: str
-    alias: str
-    context: int | None = None
-    slots: int = 2
-    embeds: bool = False
-    idle_s: float = 600.0
-    start_s: float = 300.0
-    allow_download: bool = False
-    check_memory: bool = True
-    command: tuple[str, ...] = ()
-    arguments: tuple[str, ...] = ()
-
-    @property
-    def engine(self) -> Engine:
-        return kinds()[self.kind]
-
-    @property
-    def mark(self) -> str:
-        """The same for the same setup: an engine started from another is not this one."""
-        return hashlib.sha256(repr(astuple(self)).encode()).hexdigest()[:16]
 
 
 @lru_cache

@@ -18,7 +18,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import anyio
@@ -26,6 +26,7 @@ import httpx2
 
 DIMENSIONS = 64
 LOADED_BYTES = 5_200_000_000
+NUMBERS = frozenset({"delay_ms", "status", "times", "retry_after_s", "cut_after"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +47,24 @@ class Script:
 
 
 def script(query: Mapping[str, str]) -> Script:
-    """Raises TypeError for a parameter no script has and ValueError for a number that is none."""
-    numbers = {"delay_ms", "status", "times", "retry_after_s", "cut_after"}
-    given: dict[str, Any] = {k: int(v) if k in numbers else v for k, v in query.items()}
+    """Raises ValueError, saying why, for a parameter no script has and a number that is none."""
+    known = {field.name for field in fields(Script)}
+    if unknown := next((name for name in query if name not in known), None):
+        raise ValueError(
+            f"no mock has a parameter {unknown[:40]!r}; known: {', '.join(sorted(known))}"
+        )
+    given: dict[str, Any] = {
+        name: number(name, said) if name in NUMBERS else said for name, said in query.items()
+    }
     given["hang"] = bool(given.get("hang"))
     return Script(**given)
+
+
+def number(name: str, said: str) -> int:
+    try:
+        return int(said)
+    except ValueError:
+        raise ValueError(f"{name} is a number, {said[:40]!r} is none") from None
 
 
 def words(text: str) -> list[str]:

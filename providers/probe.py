@@ -16,8 +16,8 @@ from .listings import inner, rows
 from .residents import Resident, of_llamacpp, of_lmstudio, of_ollama, sizes
 
 if TYPE_CHECKING:
-    from .engines import Setup
     from .http import Http
+    from .setup import Setup
 
 TIMEOUT_S = 5.0
 UNLOAD_S = 60.0
@@ -29,8 +29,9 @@ MLX_STARTED_WITH = "default_model"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """`key_accepted` is None where no key was tried or none is needed. `embedding` names the
-    models that say they make embeddings. `resident` is what is said of the loaded ones, `sizes` the
-    bytes of the weights of all. `understood`: it answered the question, and not something else."""
+    models that say they make embeddings. `resident` is what is said of the loaded ones, `weights`
+    the bytes all of them have on disk. `understood`: it answered the question, and not something
+    else."""
 
     reachable: bool
     key_accepted: bool | None = None
@@ -38,10 +39,17 @@ class Probe:
     loaded: tuple[str, ...] = ()
     embedding: tuple[str, ...] = ()
     resident: tuple[Resident, ...] = ()
-    sizes: Mapping[str, int] = field(default_factory=dict[str, int])
+    weights: Mapping[str, int] = field(default_factory=dict[str, int])
     detail: str = ""
     latency_ms: int | None = None
     understood: bool = True
+
+    @property
+    def sizes(self) -> tuple[tuple[str, int], ...]:
+        """The loaded models with the bytes they take, where that is known or can be told from
+        their weights."""
+        found = ((r.model, r.size or self.weights.get(r.model)) for r in self.resident)
+        return tuple((model, size) for model, size in found if size is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +61,7 @@ class Inventory:
     embedding: tuple[str, ...] = ()
     listed: bool = True
     resident: tuple[Resident, ...] = ()
-    sizes: Mapping[str, int] = field(default_factory=dict[str, int])
+    weights: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +130,7 @@ async def probe(
         loaded=found.loaded,
         embedding=found.embedding,
         resident=found.resident or tuple(Resident(model=name) for name in found.loaded),
-        sizes=found.sizes,
+        weights=found.weights,
         detail=f"{len(found.models)} models" if found.listed else "it has no list of models",
         latency_ms=ms(started),
     )
@@ -217,7 +225,7 @@ async def ollama_models(line: Line) -> Inventory:
         loaded=names(running, line.provider),
         embedding=embedding,
         resident=of_ollama(running, time.time()),
-        sizes=sizes(tags, "name", "size"),
+        weights=sizes(tags, "name", "size"),
     )
 
 
@@ -247,7 +255,7 @@ async def lmstudio_models(line: Line) -> Inventory:
         loaded=tuple(str(row["key"]) for row in found if row.get("loaded_instances")),
         embedding=tuple(str(row["key"]) for row in found if row.get("type") == "embedding"),
         resident=of_lmstudio(body),
-        sizes=sizes(body, "key", "size_bytes"),
+        weights=sizes(body, "key", "size_bytes"),
     )
 
 

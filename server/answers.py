@@ -96,13 +96,16 @@ def impostor(run: Run, completion: Completion) -> str | None:
     asked, said = run.attempts[-1].model.lower(), (completion.model or "").lower()
     if not said or asked.rpartition("/")[2] in said or said.rpartition("/")[2] in asked:
         return None
+    setup = run.answered_by.offer.provider.setup if run.answered_by else None
+    if setup is not None and said == setup.engine.served_as:
+        return None  # what it calls the only model it was started with
     return f"asked for {run.attempts[-1].model}, answered by {completion.model}"
 
 
 def outcome(run: Run, completion: Completion) -> Outcome:
     last = run.attempts[-1]
     cost, kind = run.total_cost()
-    first = run.first_token_at
+    first_s = run.first_token_s
     return Outcome(
         call_id=run.call_id,
         text=completion.text,
@@ -115,8 +118,8 @@ def outcome(run: Run, completion: Completion) -> Outcome:
         attempts=tuple(run.attempts),
         tool_calls=completion.tool_calls,
         reasoning=completion.reasoning,
-        latency_ms=round(((run.ended or run.started) - run.started) * 1000),
-        first_token_ms=None if first is None else round((first - run.started) * 1000),
+        latency_ms=round((run.took_s or 0.0) * 1000),
+        first_token_ms=None if first_s is None else round(first_s * 1000),
         raw_usage=completion.raw_usage,
     )
 
@@ -195,7 +198,7 @@ def embedded(run: Run, *, ranked_by: str | None) -> Embedded:
         attempts=tuple(run.attempts),
         warnings=tuple(run.warnings),
         ranking=ranking,
-        latency_ms=round(((run.ended or run.started) - run.started) * 1000),
+        latency_ms=round((run.took_s or 0.0) * 1000),
     )
 
 

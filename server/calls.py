@@ -17,9 +17,9 @@ from ..providers.errors import Interrupted, UpstreamError
 from ..providers.types import Call, EmbedCall
 from . import (
     answers,
-    approvals,
     batches,
     books,
+    chosen,
     clients,
     following,
     housing,
@@ -32,6 +32,7 @@ from . import (
     rows,
     telling,
     unledgered,
+    waiting,
 )
 from .approvals import Elicit, NeedsApproval
 from .asks import Ask, EmbedAsk, Size, Wish
@@ -43,7 +44,6 @@ from .offers import demand_for, planned
 from .outcomes import Embedded, Outcome
 from .routing import left_out
 from .run import Run, Shelf, Trying
-from .strategies import VARYING
 
 logger = logging.getLogger(__name__)
 
@@ -227,15 +227,10 @@ class Calls:
             logger.error("call %s failed: %s", run.call_id, type(error).__name__, exc_info=error)
             run.crash = error
         finally:
-            self.turn_written(run)
+            chosen.turn_written(run)
             await self.record(run)
             run.done.set()
             self.shelf.keep(run)
-
-    def turn_written(self, run: Run) -> None:
-        """The ledger has seen the call's turn, or never will."""
-        self.desk.turns_taken -= run.turn_pending
-        run.turn_pending = False
 
     async def record(self, run: Run) -> None:
         """The row of a call that ended between two attempts, or before the first."""
@@ -249,24 +244,15 @@ class Calls:
 
     async def tell_story(self, run: Run) -> None:
         await clients.admit(self.desk, run.client)
-        demand = demand_for(self.desk, run.wish, asked=run.asked, capped=run.capped)
-        run.local_only = demand.privacy == "local"
-        made = await planned(self.desk, run.wish, demand, run.client)
-        run.plan, run.windows, run.rooms = made.plan, made.windows, made.rooms
-        run.turn_pending = run.plan.strategy in VARYING
-        self.desk.turns_taken += run.turn_pending
-        candidates = run.plan.candidates
-        if not candidates and (allowed := await approvals.granted(run, run.plan)):
-            run.plan = replace(run.plan, candidates=(allowed,))
-            candidates = run.plan.candidates
-        if not candidates:
-            raise refusals.no_route(run)
-        if not self.desk.settings.routing.fallback:
-            candidates = candidates[:1]
-        for index, candidate in enumerate(candidates):
-            if await self.try_candidate(run, candidate, len(candidates) - index - 1):
+        candidates = await chosen.candidates(run)
+        while candidates:
+            candidate, *candidates = candidates
+            if await self.try_candidate(run, candidate, len(candidates)):
+                assert run.plan is not None
                 run.warnings += limits.notices(run.plan, candidate)
                 return
+            if chosen.overtaken(run):
+                candidates = await chosen.candidates_left(run)
         raise refusals.all_failed(run)
 
     async def try_candidate(self, run: Run, candidate: Candidate, left: int) -> bool:
@@ -376,8 +362,7 @@ class Calls:
         """One attempt, as soon as the provider has a place for it. What waits holds no money and
         passes no circuit: both are looked at when its turn comes."""
         queue = self.desk.queue(candidate.offer.provider)
-        queue.check()
-        run.phase = "queue"
+        waiting.queue_up(run, candidate, queue)
         async with queue.limiter:
             await self.attempt_now(run, candidate, left)
 
@@ -388,7 +373,7 @@ class Calls:
         outcome = "crashed"
         try:
             trying.opened = await self.open(run, trying)
-            self.turn_written(run)
+            chosen.turn_written(run)
             run.warnings += answers.warnings(trying.opened.warned)
             await self.speak(run, trying)
             run.answered_by, outcome = candidate, "ok"
@@ -450,8 +435,7 @@ class Calls:
         return min(provider.first_byte_timeout_s, max(share, 1.0))
 
     async def speak(self, run: Run, trying: Trying) -> None:
-        """Sends the request and listens. No sign of life within the attempt's patience is the
-        provider's failure, and the next candidate's chance."""
+        """Sends the request and listens. Silence beyond the attempt's patience is a failure."""
         async with housing.housed(run, trying):
             run.phase, trying.sent = "wait", True
             with anyio.move_on_after(trying.patience_s) as scope:

@@ -6,15 +6,16 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..providers import catalog, plugins
-from .engine_checks import engine_problems, program_problems
 from .files import too_wide
 from .lines import Path
 from .settings import (
+    ENGINE_KEYS,
     OTHER_NAMES,
+    PROGRAM_KEYS,
     STRATEGIES,
     BudgetSettings,
     ProviderSettings,
@@ -184,8 +185,8 @@ def check_budget(n: int, budget: BudgetSettings, names: Names) -> None:
 
 def check_provider(name: str, row: ProviderSettings, settings: Settings) -> None:
     path = ("providers", name)
-    for key, problem in engine_problems(row):
-        raise Wrong((*path, key), problem)
+    if ENGINE_KEYS & row.model_fields_set:
+        check_engine(row, path)
     if not name or set(name) & set("/: \t\n*?[]"):
         raise Wrong(path, f"a provider's name has no slash, colon, space or wildcard: {name!r}")
     shipped = catalog.shipped_rows()
@@ -194,8 +195,8 @@ def check_provider(name: str, row: ProviderSettings, settings: Settings) -> None
         check_like(name, row.like, settings, path)
     elif not explained:
         check_plugin(name, row, path)
-    for key, problem in program_problems(name, settings):
-        raise Wrong((*path, key), problem)
+    if PROGRAM_KEYS & row.model_fields_set:
+        check_program(name, settings, path)
     for key in ("wire", "embed_wire"):
         check_wire(getattr(row, key), (*path, key))
     for header in row.headers:
@@ -206,6 +207,20 @@ def check_provider(name: str, row: ProviderSettings, settings: Settings) -> None
             )
     if row.base_url is not None:
         check_url(row.base_url, is_local(name, row), settings, (*path, "base_url"))
+
+
+def check_engine(row: ProviderSettings, path: Path) -> None:
+    from .engine_checks import engine_problems  # few have engines, and every start comes by here
+
+    for key, problem in engine_problems(row):
+        raise Wrong((*path, key), problem)
+
+
+def check_program(name: str, settings: Settings, path: Path) -> None:
+    from .engine_checks import program_problems
+
+    for key, problem in program_problems(name, settings):
+        raise Wrong((*path, key), problem)
 
 
 def check_plugin(name: str, row: ProviderSettings, path: Path) -> None:
@@ -255,6 +270,8 @@ def check_url(url: str, local: bool, settings: Settings, path: Path) -> None:
         raise Wrong(path, f"it holds a user name; run: roundhouse keys set {path[1]}")
     if (parts.query or parts.fragment) and parts.scheme != "mock":
         raise Wrong(path, "it ends in a query; put query parameters into the key query")
+    if parts.scheme == "mock":
+        check_script(parts.query, path)
     trusted = local or loopback(host) or host in settings.network.trusted_hosts
     if parts.scheme == "http" and not trusted:
         raise Wrong(
@@ -262,6 +279,15 @@ def check_url(url: str, local: bool, settings: Settings, path: Path) -> None:
             f"plain http would send keys and prompts in the open; write https, or add {host!r} to "
             "network.trusted_hosts",
         )
+
+
+def check_script(query: str, path: Path) -> None:
+    from ..providers import mock  # most configurations have none
+
+    try:
+        mock.script(dict(parse_qsl(query, keep_blank_values=True)))
+    except ValueError as error:
+        raise Wrong(path, str(error)) from None
 
 
 def loopback(host: str) -> bool:

@@ -30,6 +30,7 @@ SPREAD = 0.1
 LONGEST_PROBE_S = 120.0
 PROBE_MARGIN_S = 5.0
 COOLDOWN_S = 10.0
+SET_BACK_S = 10.0  # longer than a write waits: what is younger was written by another meanwhile
 LONGEST_COOLDOWN_S = 60.0
 TRIPPED = "tripped by hand"
 HOLD_WORDS: Mapping[str, str] = {
@@ -61,7 +62,7 @@ def policy(settings: CircuitSettings, *, local: bool) -> Policy:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circuit:
     """One row. Times are epoch seconds; `cooldown_s` is the length of the last cooldown;
-    `hold_key` is the mark of the key that was refused."""
+    `hold_key` is the mark of the key that was refused; `hold_note` is what the user said of it."""
 
     provider: str
     model: str
@@ -80,6 +81,7 @@ class Circuit:
     hold_until: float | None = None
     hold_by: str | None = None
     hold_key: str | None = None
+    hold_note: str | None = None
     threshold: int = 5
     changed_at: float = 0.0
     last_ok_at: float | None = None
@@ -94,10 +96,18 @@ class Circuit:
         """`mark` is that of the key a call would use: a key that was refused holds no other."""
         if self.hold_reason is None or passed(self.hold_until, now):
             return False
+        if self.hold_until is not None and self.hold_reason != "manual" and self.set_back(now):
+            return False
         return not (self.hold_key and mark and self.hold_key != mark)
 
     def cools(self, now: float) -> bool:
-        return self.cooldown_until is not None and now < self.cooldown_until
+        waits = self.cooldown_until is not None and now < self.cooldown_until
+        return waits and not self.set_back(now)
+
+    def set_back(self, now: float) -> bool:
+        """Is this of the future? Then the clock was set back since, and nobody knows how much of
+        a wait is left: it is over."""
+        return self.changed_at > now + SET_BACK_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +151,8 @@ def refusal(circuit: Circuit, now: float, *, prober_alive: bool, mark: str) -> V
         reason, until, detail = "hold", circuit.hold_until, on_hold(circuit)
     elif circuit.cools(now):
         reason, until, detail = "cooldown", circuit.cooldown_until, "was told to wait"
+    elif circuit.set_back(now):
+        return None
     elif circuit.state == "open" and not passed(circuit.retry_at, now):
         reason, until, detail = "circuit_open", circuit.retry_at, failing(circuit)
     elif circuit.state == "half_open" and prober_alive and before(circuit.probe_lease_until, now):
@@ -163,7 +175,8 @@ def failing(circuit: Circuit) -> str:
 
 def on_hold(circuit: Circuit) -> str:
     reason = circuit.hold_reason or ""
-    return f"is on hold ({reason}): {HOLD_WORDS.get(reason, 'the provider says so')}"
+    said = circuit.hold_note or HOLD_WORDS.get(reason, "the provider says so")
+    return f"is on hold ({reason}): {said}"
 
 
 def before(lease_until: float | None, now: float) -> bool:
@@ -301,7 +314,7 @@ def cooled(
     wait_until = now + length if until is None else until
     return replace(
         neutral_probe(circuit, epoch, now),
-        cooldown_until=max(wait_until, circuit.cooldown_until or 0.0),
+        cooldown_until=max(wait_until, (circuit.cools(now) and circuit.cooldown_until) or 0.0),
         cooldown_s=length if until is None else circuit.cooldown_s,
         changed_at=circuit.changed_at if circuit.cools(now) else now,
         last_error=error or circuit.last_error,
@@ -318,6 +331,7 @@ def held(
     until: float | None = None,
     error: str = "",
     mark: str | None = None,
+    note: str | None = None,
 ) -> Circuit:
     """Not to be used until a time, or until lifted by hand. A hold by hand stays what it is."""
     if circuit.hold_reason == "manual" and circuit.is_held(now) and reason != "manual":
@@ -329,6 +343,7 @@ def held(
         hold_until=now + limit if until is None and limit is not None else until,
         hold_by=by,
         hold_key=mark if reason == "auth" else None,
+        hold_note=note,
         changed_at=now,
         last_error=error or circuit.last_error,
     )
@@ -339,7 +354,13 @@ def lifted(circuit: Circuit, now: float) -> Circuit:
     if circuit.hold_reason is None:
         return circuit
     return replace(
-        circuit, hold_reason=None, hold_until=None, hold_by=None, hold_key=None, changed_at=now
+        circuit,
+        hold_reason=None,
+        hold_until=None,
+        hold_by=None,
+        hold_key=None,
+        hold_note=None,
+        changed_at=now,
     )
 
 
@@ -377,6 +398,13 @@ def probe_lease(now: float, attempt_timeout_s: float) -> float:
 def tripped(circuit: Circuit, now: float, *, policy: Policy, jitter: float) -> Circuit:
     """Opened by hand."""
     return replace(opened(circuit, now, policy=policy, jitter=jitter), last_error=TRIPPED)
+
+
+def due(circuit: Circuit, now: float) -> Circuit:
+    """Open no longer than now: the next call tests it."""
+    if circuit.state != "open" or passed(circuit.retry_at, now):
+        return circuit
+    return replace(circuit, retry_at=now)
 
 
 def reset(circuit: Circuit, now: float) -> Circuit:

@@ -4,12 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..providers import catalog
-from .settings import ProviderSettings, Settings
+from .settings import ENGINE_KEYS, ProviderSettings, Settings
 
-OWN = (
-    *("model", "context", "command", "arguments", "embeddings"),
-    *("idle_s", "start_timeout_s", "allow_download"),
-)
 FOREIGN = ("like", "wire", "embed_wire", "base_url", "api_key", "key_env", "auth", "deployments")
 PORT = "{port}"
 
@@ -18,10 +14,9 @@ def engine_problems(row: ProviderSettings) -> Iterator[tuple[str, str]]:
     """Each key with what is wrong with it."""
     given = row.model_fields_set
     if row.engine is None:
-        for key in OWN:
-            if key in given:
-                meant = "; did you mean models?" if key == "model" else ""
-                yield key, f"it is for engines that are started here, with engine{meant}"
+        for key in sorted(ENGINE_KEYS & given):
+            meant = "; did you mean models?" if key == "model" else ""
+            yield key, f"it is for engines that are started here, with engine{meant}"
         return
     for key in FOREIGN:
         if key in given:

@@ -153,7 +153,7 @@ def names_of(model: str) -> set[str]:
 async def freeable(desk: Desk) -> list[Held]:
     """What could be unloaded to make room, as far as it was lately seen."""
     found = [
-        Held(f"{row.provider.name}/{each.model}", each.size or row.found.sizes.get(each.model))
+        Held(f"{row.provider.name}/{each.model}", each.size or row.found.weights.get(each.model))
         for row in desk.registry.listed()
         if row.found is not None and may_hold(row)
         for each in row.found.resident

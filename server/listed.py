@@ -126,7 +126,7 @@ class Listed:
         """A few of its models that take less room than this one, the largest first."""
         if self.found is None:
             return []
-        sizes = self.found.sizes
+        sizes = self.found.weights
         most = sizes.get(self.same(model, tuple(sizes)) or "", 0)
         return sorted((m for m in sizes if sizes[m] < most), key=lambda m: -sizes[m])[:3]
 

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from ..providers import catalog, engines, plugins
+from ..providers import catalog, plugins
 from ..providers.catalog import Model, Provider
-from ..providers.engines import Setup
+from ..providers.setup import Setup
 from .config import WHOLE
 from .settings import ModelSettings, ProviderSettings, Settings
 
@@ -96,6 +96,8 @@ def alike(name: str, model: Provider) -> Provider:
 def started(name: str, said: ProviderSettings) -> Provider:
     """The row of an engine that we start: it speaks as its kind does, has an address only while it
     runs, and needs no key."""
+    from ..providers import engines  # few have any, and every start comes by here
+
     assert said.engine is not None
     kind = engines.kinds()[said.engine]
     row = over(alike(name, catalog.provider(kind.like, catalog.shipped_rows()[kind.like])), said)

@@ -34,9 +34,9 @@ KEYS_S = 600.0  # how long an idempotency key is remembered
 class Trying:
     """The attempt being made. `begun` and `first_chunk_s`, seconds after it, are of the monotonic
     clock: wall clocks step. `sent`: the request may have reached the provider. `unanswered`: the
-    tokens of embedding batches whose fate is not known. `run_out_s`: the provider said that it
-    takes no more for so long. `estimated`: the tokens it probably reads. `loading` is what its
-    engine does before it can answer."""
+    tokens of embedding batches whose fate is not known. `loading` is what its engine does before it
+    can answer. `run_out_s`: the provider said that it takes no more for so long. `estimated`: the
+    tokens it probably reads."""
 
     n: int
     candidate: Candidate
@@ -68,11 +68,13 @@ class Trying:
 @dataclass(slots=True, kw_only=True)
 class Run:
     """A call from its first moment to the reading of its answer. Times are UTC epoch seconds;
-    `begun` is of the monotonic clock. `registry` is the one it began with: the configuration may
+    `begun`, and the seconds after it `first_token_s` and `took_s`, are of the monotonic clock: wall
+    clocks step. `registry` is the one it began with: the configuration may
     change while it runs. `misfit` is an answer that does not fit its schema, kept while the model
-    is asked again; `passed_by` are candidates another call was faster at. `asks` is how the client
-    can ask its user (approvals.py), `awaits` the question that waits for an answer, `approval` the
-    one that was allowed."""
+    is asked again; `passed_by` are candidates another call was faster at; `races` counts
+    the plans made anew because money was taken, the last for the refusal `raced`. `asks` is how
+    the client can ask its user (approvals.py), `awaits` the question that waits for an answer,
+    `approval` the one that was allowed. `explained`: those who watch know its plan."""
 
     desk: "Desk"
     registry: "Registry"
@@ -107,16 +109,21 @@ class Run:
     embedding: Embedding | None = None
     usage: Usage = field(default_factory=Usage)
     first_token_at: float | None = None
+    first_token_s: float | None = None
     next_try_at: float | None = None
     next_wait: tuple[float, str] = (0.0, "")
     last_error: UpstreamError | None = None
     refusal: Declined | None = None
+    raced: Declined | None = None
+    races: int = 0
     passed_by: list[Excluded] = field(default_factory=list[Excluded])
     declined: Declined | None = None
     crash: Exception | None = None
     recorded: bool = False
+    explained: bool = False
     turn_pending: bool = False
     ended: float | None = None
+    took_s: float | None = None
 
     @property
     def answering(self) -> bool:
@@ -172,7 +179,7 @@ class Run:
         """The first piece of an answer arrived."""
         now = self.desk.clock()
         trying.first_chunk_at, trying.first_chunk_s = now, self.taken_s(trying)
-        self.first_token_at = now
+        self.first_token_at, self.first_token_s = now, self.elapsed_s()
         self.phase = "stream"
 
     def observed(self, parts: Sequence[Embedding] = (), unanswered: int = 0) -> Usage:

@@ -13,7 +13,6 @@ AtLimit = Literal["refuse", "cheapest", "local", "ask"]
 Reserve = Literal["bound", "expected"]
 Need = Literal["images", "tools", "schema", "embeddings", "json", "vision"]
 
-NANO = 1_000_000_000
 LENGTH = re.compile(r"(-?\d+(?:\.\d+)?)(|s|m|h|d)")
 UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 STRATEGIES = (  # made in strategies.py
@@ -135,10 +134,19 @@ class DefaultsSettings(Section):
     temperature: float | None = None
 
 
+PROGRAM_KEYS = frozenset({"keep_alive", "allow_pull"})  # of programs that understand them
+ENGINE_KEYS = frozenset(
+    {
+        *("engine", "model", "context", "command", "arguments", "embeddings"),
+        *("idle_s", "start_timeout_s", "allow_download"),
+    }
+)
+
+
 class ProviderSettings(Section):
     """A row of the user's: changes a shipped provider, or adds one (`wire` + `base_url`, or
     `like = "openai"` for a second account of a known one, or `engine` + `model` for an engine that
-    we start, to which the keys from `model` on belong)."""
+    we start, to which ENGINE_KEYS belong)."""
 
     enabled: bool = True
     like: str | None = None
@@ -275,6 +283,20 @@ class LedgerSettings(Section):
     retain_days: Annotated[int, Field(ge=1)] | None = None
 
 
+class TuiSettings(Section):
+    """How `roundhouse watch` looks and listens. `keys` are action -> keys, `columns` view -> the
+    keys of its columns, `filters` name -> filter."""
+
+    theme: str = ""
+    poll: Literal["200ms", "1s", "5s"] = "200ms"
+    ascii: bool = False
+    mouse: bool = True
+    read_only: bool = False
+    keys: dict[str, str] = {}
+    columns: dict[str, tuple[str, ...]] = {}
+    filters: dict[str, str] = {}
+
+
 class Settings(Section):
     """Everything the user said, validated. `timezone` decides when budget windows begin."""
 
@@ -292,3 +314,4 @@ class Settings(Section):
     files: FileSettings = FileSettings()
     network: NetworkSettings = NetworkSettings()
     ledger: LedgerSettings = LedgerSettings()
+    tui: TuiSettings = TuiSettings()

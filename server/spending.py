@@ -86,6 +86,8 @@ def report(found: Totals, over: Span, group_by: Sequence[str], now: float) -> di
     if found.adjustments:
         said["adjustments"] = found.adjustments
         said["adjusted_usd"] = results.usd(found.adjusted_nano)
+    if found.alarms:
+        said["alarms"] = [{"at": results.iso(a.at), "text": a.text} for a in found.alarms]
     return said
 
 
@@ -162,7 +164,7 @@ def remarks(said: Mapping[str, Any]) -> list[str]:
         lines.append(f"of which attempts that failed: ${total['failed_usd']:.6f}")
     if said.get("adjustments"):
         lines.append(f"corrected by hand {said['adjustments']} times: {signed(said)}")
-    return lines
+    return lines + [f"alarm of {each['at']}: {each['text']}" for each in said.get("alarms", ())]
 
 
 def signed(said: Mapping[str, Any]) -> str:

@@ -225,6 +225,34 @@ def test_a_hold_lasts_as_long_as_its_reason_says(reason: str, until: float | Non
     assert reason in found.detail
 
 
+BACK = NOW - 90_000.0
+
+
+def test_a_clock_that_is_set_back_keeps_no_circuit_shut_for_that_long() -> None:
+    opened_before = opened(NEW, NOW, policy=POLICY, jitter=MIDDLE)
+    cooled_before = cooled(NEW, 0, NOW, until=NOW + 30)
+    probed_before = probing(opened_before, NOW, owner="me", lease_until=NOW + 60)
+
+    assert verdict(opened_before, BACK).kind == "probe_due"
+    assert verdict(probed_before, BACK).kind == "probe_due"
+    assert verdict(cooled_before, BACK).kind == "closed"
+    assert cooled(cooled_before, 0, BACK, until=BACK + 5).cooldown_until == BACK + 5
+
+
+def test_a_clock_that_is_set_back_ends_holds_that_run_out_and_none_of_the_users() -> None:
+    refused = held(NEW, 0, NOW, reason="auth", by="s1")
+    by_hand = held(NEW, 0, NOW, reason="manual", by="user", until=NOW + 60)
+
+    assert verdict(refused, BACK).kind == "closed"
+    assert verdict(by_hand, BACK).kind == "refused"
+
+
+def test_a_row_another_process_wrote_a_moment_later_is_not_taken_for_a_clock_set_back() -> None:
+    opened_later = opened(NEW, NOW, policy=POLICY, jitter=MIDDLE)
+
+    assert verdict(opened_later, NOW - 5).kind == "refused"
+
+
 def test_a_hold_can_be_lifted_and_runs_out() -> None:
     circuit = held(NEW, 0, NOW, reason="auth", by="me")
 

@@ -254,6 +254,19 @@ def test_an_address_that_is_safe_is_accepted(url: str) -> None:
     assert read(text).settings.providers["openai"].base_url == url
 
 
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("fail=503", "no mock has a parameter 'fail'; known: arguments, cut_after"),
+        ("status=often", "status is a number, 'often' is none"),
+    ],
+)
+def test_a_mock_with_a_script_nobody_could_play_is_refused(query: str, problem: str) -> None:
+    row = f'[providers.fake]\nlike = "mock"\nbase_url = "mock://fake?{query}"'
+
+    assert problem in mistake(row)
+
+
 def test_the_hash_follows_the_settings_and_not_their_spelling() -> None:
     one = read('[routing]\nstrategy = "cheapest"')
     same = read("# a comment", ROUNDHOUSE_ROUTING__STRATEGY="cheapest")

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from roundhouse_mcp.providers import engines
-from roundhouse_mcp.providers.engine_models import find
-from roundhouse_mcp.providers.engines import Setup, Unusable
+from roundhouse_mcp.providers.engine_models import context_of, find
+from roundhouse_mcp.providers.engines import Unusable
+from roundhouse_mcp.providers.setup import Kind, Setup
 from roundhouse_mcp.server.config import load
 from roundhouse_mcp.server.errors import ConfigError
 from roundhouse_mcp.server.home import Home
@@ -16,7 +17,7 @@ from roundhouse_mcp.server.home import Home
 REVISION = "0" * 40
 
 
-def setup(model: str, kind: engines.Kind = "llamacpp", **more: Any) -> Setup:
+def setup(model: str, kind: Kind = "llamacpp", **more: Any) -> Setup:
     return Setup(name="own", kind=kind, model=model, alias="m", **more)
 
 
@@ -77,7 +78,7 @@ def test_a_directory_of_the_hub_is_found_by_its_id(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["llamacpp", "mlx", "transformers"])
-def test_an_id_that_is_not_here_is_not_downloaded(tmp_path: Path, kind: engines.Kind) -> None:
+def test_an_id_that_is_not_here_is_not_downloaded(tmp_path: Path, kind: Kind) -> None:
     said = refusal(setup("org/name", kind), tmp_path, {"HF_HOME": str(tmp_path)})
 
     assert said.startswith(
@@ -99,6 +100,25 @@ def test_the_user_may_allow_a_download(tmp_path: Path) -> None:
     assert {"OPENAI_API_KEY", "HF_HUB_OFFLINE"} & {*environ} == set()
     assert offline["HF_HUB_OFFLINE"] == "1"
     assert "HF_TOKEN" not in offline
+
+
+@pytest.mark.parametrize(
+    ("said", "context"),
+    [
+        ('{"max_position_embeddings": 512}', 512),
+        ('{"text_config": {"max_position_embeddings": 99}}', 99),
+        ('{"max_position_embeddings": "many"}', None),
+        ("[]", None),
+        ("not JSON", None),
+    ],
+)
+def test_what_a_hub_model_can_read_is_in_its_configuration(
+    tmp_path: Path, said: str, context: int | None
+) -> None:
+    (tmp_path / "config.json").write_text(said, encoding="utf-8")
+
+    assert context_of(str(tmp_path)) == context
+    assert context_of(str(tmp_path / "nowhere")) is None
 
 
 BAD = {

@@ -21,6 +21,7 @@ from roundhouse_mcp.server.engines.unloading import is_gone
 
 FAKE = Path(__file__).with_name("fake_engine.py")
 WAIT_S = 20.0
+TOOL = {"name": "look", "description": "", "parameters": {"type": "object"}}
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="engines are started on POSIX")
 
@@ -66,11 +67,13 @@ async def test_an_engine_is_started_by_its_first_call_kept_for_the_next_and_unlo
     async with at(tmp_path, engine()) as seat:
         first = await seat.said("complete", prompt="Hi", model="own")
         (row,) = seat.rows("SELECT * FROM engines")
-        second = await seat.said("complete", prompt="Hi", model="own/m")
+        asked = {"prompt": "Hi", "tools": [TOOL], "tool_choice": "required"}
+        second = await seat.said("complete", model="own/m", **asked)
         (running,) = await loaded(seat.desk)
         call = Stall.of(tmp_path, "own").join_calls()  # as another server's
         refused = await seat.refused("unload_model", model="own")
         still = alive(row)
+        other = await seat.refused("complete", prompt="Hi", model="own/other")
         forced = await seat.said("unload_model", model="own", force=True)
         idle = await seat.said("unload_model", model="own")
 
@@ -78,11 +81,13 @@ async def test_an_engine_is_started_by_its_first_call_kept_for_the_next_and_unlo
     os.close(call)
     assert first["text"] == second["text"] == "Steam is up."
     assert (first["provider"], first["model"], first["cost_usd"]) == ("own", "m", 0)
+    assert second["warnings"] == ["own/m had to call a tool and did not"]
     assert (running.provider, running.model, running.pid) == ("own", "m", row["pid"])
     assert running.memory is not None
     assert running.memory > 1_000_000
     assert running.users == (seat.desk.server_id,)
     assert "is in use by calls that run now" in refused
+    assert "The engine own has no model 'other'. It has m." in other
     assert (still, alive(row)) == (True, False)
     assert (forced["unloaded"], idle["unloaded"]) == (True, False)
     assert f"(process {row['pid']}) ended, freeing" in forced["detail"]

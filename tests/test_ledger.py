@@ -201,7 +201,7 @@ def test_a_clean_end_leaves_no_lock_and_no_log(tmp_path: Path) -> None:
         ledger.write_blocking(put, "a")
 
     left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
-    assert left == {"ledger.db", "ledger.gate", "ledger.gate-next"}
+    assert left == {"ledger.db", "ledger.gate"}
 
 
 # What can be wrong with the file, the disk, the neighbours.

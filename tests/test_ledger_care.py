@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from hardship import overwrite
-from ledger_rows import COST, count, filled, spent
+from ledger_rows import COST, count, filled, spend, spent
 from seats import stripped, write_config
 
 from roundhouse_mcp.server.__main__ import command_line
-from roundhouse_mcp.server.ledger import places
+from roundhouse_mcp.server.ledger import places, searching
 from roundhouse_mcp.server.ledger.driver import connect
 from roundhouse_mcp.server.ledger.gate import Gate
 from roundhouse_mcp.server.ledger.store import Ledger
 
 CALLS = 300
+PAGE = 4096
+LONG_TEXT = "far more than fits on a page " * 1_000
 Run = Callable[[str], Result]
 
 
@@ -105,7 +107,7 @@ def test_transactions_that_are_gone_are_counted(run: Run, tmp_path: Path) -> Non
     assert "the last 12 transactions are missing" in result.output
 
 
-@pytest.mark.parametrize("at", [0.6, 0.7, 0.8])  # the schema lies before
+@pytest.mark.parametrize("at", [0.3, 0.5, 0.6, 0.8])
 def test_a_damaged_file_is_put_aside_and_what_can_be_read_is_kept(
     run: Run, tmp_path: Path, at: float
 ) -> None:
@@ -126,6 +128,76 @@ def test_a_damaged_file_is_put_aside_and_what_can_be_read_is_kept(
     assert kept == CALLS or "the rest is lost" in result.output
     assert kept > CALLS / 3
     assert spent(path) >= CALLS * COST
+
+
+def pages_of_schema(path: Path) -> list[int]:
+    with closing(connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    content = path.read_bytes()
+    numbers = range(len(content) // PAGE)
+    return [n for n in numbers if b"CREATE TABLE" in content[n * PAGE : (n + 1) * PAGE]]
+
+
+@pytest.mark.parametrize("which", ["first", "schema", "every"])
+def test_where_the_schema_is_destroyed_what_was_spent_is_found_page_by_page(
+    run: Run, tmp_path: Path, which: str
+) -> None:
+    path = filled(tmp_path, CALLS)
+    told = json.dumps({"why": LONG_TEXT})
+    change(path, f"UPDATE decisions SET json = '{told}' WHERE call_id = 'call-000007'")
+    schema = pages_of_schema(path)
+    lost = {"first": [0], "schema": schema, "every": [0, *schema]}[which]
+    with path.open("r+b") as file:
+        for number in lost:
+            file.seek(number * PAGE)
+            file.write(bytes(PAGE))
+
+    result = run("repair --yes")
+
+    assert result.exit_code == 0, result.output
+    assert "found page by page" in result.output
+    assert run("check").exit_code == 0, run("check").output
+    assert (count(path, "calls"), count(path, "attempts")) == (CALLS, CALLS)
+    assert spent(path) == CALLS * COST
+    with closing(connect(path)) as db:
+        decisions = dict(db.execute("SELECT call_id, json FROM decisions").fetchall())
+        by_model = db.execute("SELECT sum(calls), sum(cost_nano) FROM model_hour").fetchone()
+    assert len(decisions) == CALLS
+    assert json.loads(decisions["call-000007"]) == {"why": LONG_TEXT}
+    assert by_model == (CALLS, CALLS * COST)
+
+
+def test_what_only_the_log_holds_is_found_too(run: Run, tmp_path: Path) -> None:
+    """The process was killed, and the file itself destroyed."""
+    path, log = tmp_path / "ledger.db", tmp_path / "ledger.db-wal"
+    filled(tmp_path, 3)
+    with Ledger(tmp_path) as ledger:
+        ledger.write_blocking(spend, 3)
+        written = log.read_bytes()
+    log.write_bytes(written)
+    path.write_bytes(bytes(path.stat().st_size))
+    log.write_bytes(written[:24] + bytes(8) + written[32:])  # SQLite does not take it any more
+
+    assert run("repair --yes").exit_code == 0
+    assert spent(path) == 4 * COST
+    assert run("check").exit_code == 0, run("check").output
+
+
+def test_of_two_states_of_a_reservation_the_later_is_kept(tmp_path: Path) -> None:
+    path = filled(tmp_path, 1)
+    with closing(connect(path)) as db:
+        one = searching.shape(db, "reservations")
+        (row,) = db.execute("SELECT * FROM reservations").fetchall()
+        held = tuple(
+            None if name in ("closed", "cost_nano") else value
+            for name, value in zip([c.name for c in one.columns], row, strict=True)
+        )
+        held = tuple("held" if value == "settled" else value for value in held)
+        db.execute("DELETE FROM reservations")
+        for each in (held, row, held):
+            db.execute(one.statement(len(each)), each)
+
+        assert db.execute("SELECT * FROM reservations").fetchall() == [row]
 
 
 def test_a_file_that_is_no_database_gives_way_to_an_empty_one(run: Run, tmp_path: Path) -> None:

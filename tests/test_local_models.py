@@ -275,8 +275,8 @@ async def test_health_lists_what_is_loaded_with_size_idle_time_users_and_expiry(
 async def test_a_request_from_outside_unloads_too(tmp_path: Path) -> None:
     ollama = Ollama(dict(HERE), {"tiny:1b": 300})
     async with beside(tmp_path, ollama, "ollama") as (seat, _):
-        said = await asked(seat, "unload", {"model": "shed/tiny:1b"})
-        wrong = await asked(seat, "unload", {"model": 3})
+        said = await asked(seat, "provider.unload", {"model": "shed/tiny:1b"})
+        wrong = await asked(seat, "provider.unload", {"model": 3})
 
     assert (said["ok"], said["unloaded"], ollama.loaded) == (True, True, {})
     assert not wrong["ok"]

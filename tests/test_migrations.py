@@ -3,14 +3,16 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from roundhouse_mcp.server.errors import LedgerUnavailable
 from roundhouse_mcp.server.ledger.driver import Connection, OperationalError, connect
-from roundhouse_mcp.server.ledger.migrations import migrate, statements
+from roundhouse_mcp.server.ledger.migrations import migrate, needed_to_write, statements
 from roundhouse_mcp.server.ledger.schema import MIGRATIONS, VERSION
+from roundhouse_mcp.server.ledger.store import Ledger
 
 
 @pytest.fixture
@@ -103,6 +105,36 @@ def test_a_newer_file_this_program_must_not_write_says_what_to_do(db: Connection
         migrate(db)
 
     assert "Restart the editor after upgrading" in refused.value.next_step
+
+
+def test_a_file_says_that_programs_without_its_totals_must_not_write(db: Connection) -> None:
+    """Those of the first schema count calls in one table of totals, of three."""
+    migrate(db, MIGRATIONS[:1])
+
+    migrate(db)
+
+    assert needed_to_write(db) > 1
+
+
+def test_a_server_whose_file_a_newer_program_migrates_stops_writing_at_once(tmp_path: Path) -> None:
+    newer = f"""
+        ALTER TABLE counters ADD COLUMN added INTEGER;
+        PRAGMA user_version = {VERSION + 1};
+        UPDATE meta SET value = '{VERSION + 1}' WHERE key = 'min_writer';
+    """
+    count_one = "INSERT INTO counters (name, value) VALUES (?, 1)"
+    with Ledger(tmp_path) as ledger:
+        ledger.write_blocking(lambda db: db.execute(count_one, ("before",)))
+        with closing(connect(tmp_path / "ledger.db")) as other:
+            other.executescript(newer)
+
+        for _ in range(2):
+            with pytest.raises(LedgerUnavailable, match="newer Roundhouse") as refused:
+                ledger.write_blocking(lambda db: db.execute(count_one, ("after",)))
+            assert "Restart the editor" in refused.value.next_step
+        found = ledger.read_blocking(lambda db: db.execute("SELECT name FROM counters").fetchall())
+
+    assert found == [("before",)]
 
 
 def test_a_script_is_split_into_its_statements() -> None:

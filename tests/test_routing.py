@@ -642,8 +642,11 @@ async def test_calls_that_lose_the_race_for_the_last_place_hear_why_and_when_to_
     assert all("can be tried in " in text and "\nretry_after_s: " in text for text in refused)
 
 
-async def test_a_fault_of_our_own_is_a_failure_and_nobodys_cancellation(tmp_path: Path) -> None:
-    async with seated(tmp_path, scripted("one", "no_such_thing=1"), budget("1")) as seat:
+async def test_a_fault_of_our_own_is_a_failure_and_nobodys_cancellation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with seated(tmp_path, scripted("one"), budget("1")) as seat:
+        monkeypatch.setattr(seat.desk.http.mock, "seen", None)  # counting in it is a TypeError
         text = await seat.refused("complete", prompt="Hi", max_tokens=10)
         (call,) = seat.rows("SELECT status, error_kind, error FROM calls")
         (attempt,) = seat.rows("SELECT outcome, cost_kind FROM attempts")

@@ -425,3 +425,12 @@ async def test_results_are_json_without_surprises(tmp_path: Path) -> None:
 
     assert result.structured_content is not None
     assert json.loads(json.dumps(result.structured_content))["text"] == "✓ done"
+
+
+async def test_how_long_a_call_took_does_not_depend_on_the_wall_clock(tmp_path: Path) -> None:
+    async with seated(tmp_path, scripted("one", "text=hi")) as seat:
+        times = itertools.count(seat.desk.clock(), -3600.0)
+        seat.desk.clock = lambda: next(times)
+        said = await seat.said("complete", prompt="Hi", detail="full")
+
+    assert 0 <= said["first_token_ms"] <= said["latency_ms"] < 60_000

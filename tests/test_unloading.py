@@ -77,7 +77,7 @@ async def test_ollama_says_size_context_and_expiry_but_none_where_it_keeps_a_mod
     assert (brief.size, brief.context) == (4 * GIB + GIB // 4, 4096)
     assert brief.expires is not None
     assert for_good.expires is None
-    assert found.sizes == HERE
+    assert found.weights == HERE
 
 
 async def test_lm_studio_drops_every_instance_of_a_model_or_the_one_that_is_named() -> None:

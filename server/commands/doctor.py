@@ -2,7 +2,10 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
+from datetime import UTC, datetime
 
 import anyio
 import click
@@ -11,7 +14,10 @@ from ...providers import plugins
 from ...providers.probe import Probe, probe
 from ..errors import ConfigError
 from ..home import Home
+from ..ledger import alarm_rows
 from ..ledger.care import check
+from ..ledger.driver import connect_read_only
+from ..ledger.failures import STORE_FAILURES
 from ..ledger.places import network_kind
 from ..ledger.writer import EXAMINED_BYTES
 from ..listed import Listed
@@ -37,6 +43,8 @@ def command(*, ask: bool) -> None:
     there = home.config.exists()
     click.echo(f"Config      {home.config.name} {'is fine' if there else 'is not there; fine'}")
     click.echo(f"Ledger      {ledger(home)}")
+    for alarm in alarms(home):
+        click.echo(f"Ledger      {bad('alarm')}: {alarm}")
     for line in packages(bench):
         click.echo(line)
     for problem in bench.keys.problems.values():
@@ -111,6 +119,16 @@ def ledger(home: Home) -> str:
         return f"{said}; not examined (roundhouse ledger check does)"
     problems = check(home.ledger, home.gate) if size else []
     return f"{bad('broken')}: {problems[0]}; {REPAIR}" if problems else said
+
+
+def alarms(home: Home) -> list[str]:
+    """What happened to the file lately, as far as it can be read."""
+    try:
+        with closing(connect_read_only(home.ledger)) as db:
+            found = alarm_rows.recent(db, time.time())
+    except STORE_FAILURES:
+        return []
+    return [f"{datetime.fromtimestamp(a.at, UTC):%Y-%m-%d %H:%M} UTC: {a.text}" for a in found]
 
 
 async def probed(bench: Workbench, ask: bool) -> Mapping[str, Probe]:

@@ -68,13 +68,18 @@ def repair(*, yes: bool) -> None:
 def report(home: Home, done: salvage.Salvage) -> None:
     """What was read, what was not, and where the old file is."""
     for table in done.tables:
-        end = f", and the rest is lost ({table.error})" if table.error else ""
-        click.echo(f"{table.name:<20} {table.rows:>9,} rows{end}")
+        click.echo(f"{table.name:<20} {table.rows:>9,} rows{the_rest(table)}")
     for note in done.notes:
         click.echo(f"Note: {note}.")
     if not any(table.name == "budget_windows" and table.rows for table in done.tables):
         click.echo("Note: no budget could be read; what was spent before does not count any more.")
     click.echo(f"The new ledger is {home.ledger}; the old one stays as {done.quarantined[0]}.")
+
+
+def the_rest(table: salvage.Table) -> str:
+    if table.error == salvage.BY_PAGE:
+        return ", found page by page"
+    return f", and the rest is lost ({table.error})" if table.error else ""
 
 
 @command.command()

@@ -18,8 +18,9 @@ import anyio
 import anyio.to_thread
 
 from ...providers import engine_models, engines
-from ...providers.engines import Setup, Unusable
+from ...providers.engines import Unusable
 from ...providers.errors import NotStarted
+from ...providers.setup import Setup
 from .. import processes
 from ..ledger import engine_rows
 from ..ledger.engine_rows import EngineRow

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ...providers import engines
-from ...providers.engines import Setup
+from ...providers.setup import Setup
 from .. import processes
 from ..errors import LedgerUnavailable
 from ..ledger import engine_rows, owners

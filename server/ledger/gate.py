@@ -1,8 +1,8 @@
 """The gate: one process at a time writes, in fair turns.
 
 SQLite's own waiting starves writers (16 of 24,000 gave up after 5 s, two of them lost settles),
-so a kernel file lock is taken before every transaction. Whoever waits first takes the turnstile,
-so a process that has just been through cannot slip in before those already waiting.
+so a kernel file lock is taken before every transaction. Whoever has waited longest goes next
+(line.py), so neither a process that has just been through nor one with luck can slip in before.
 
 The gate file also keeps the number of the last commit: a database with a smaller number than its
 gate has lost transactions.
@@ -15,10 +15,11 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .line import Line
 from .locks import is_at, open_lock, try_lock, unlock
 
-NEXT_POLL_S = 0.0005  # whoever holds the turnstile is alone in waiting for the gate
-TURN_POLL_S = 0.002
+POLL_S = 0.0005  # of whoever is next; those behind look less often
+LEAST_OFTEN = 8
 COUNT_BYTES = 20
 
 
@@ -37,12 +38,16 @@ class LockFile:
         self.path = path
         self.fd: int | None = None
 
-    def take(self) -> bool:
+    def opened(self) -> int:
         if self.fd is None:
             self.fd = open_lock(self.path)
-        if not try_lock(self.fd):
+        return self.fd
+
+    def take(self) -> bool:
+        fd = self.opened()
+        if not try_lock(fd):
             return False
-        if is_at(self.fd, self.path):
+        if is_at(fd, self.path):
             return True
         self.close()
         return self.take()
@@ -62,21 +67,26 @@ class Gate:
 
     def __init__(self, path: Path) -> None:
         self.lock = LockFile(path)
-        self.turnstile = LockFile(path.with_name(path.name + "-next"))
 
     @contextmanager
     def held(self, timeout_s: float) -> Generator[None, None, None]:
         """Inside, nobody else writes. Raises GateBusy after `timeout_s`."""
-        give_up = time.monotonic() + timeout_s
-        wait_for(self.turnstile, give_up, TURN_POLL_S, timeout_s)
-        try:
-            wait_for(self.lock, give_up, NEXT_POLL_S, timeout_s)
-        finally:
-            self.turnstile.give_back()
+        self.take_turn(timeout_s)
         try:
             yield
         finally:
             self.lock.give_back()
+
+    def take_turn(self, timeout_s: float) -> None:
+        line = Line(time.monotonic())
+        try:
+            while (ahead := line.ahead(self.lock.opened())) or not self.lock.take():
+                if time.monotonic() - line.since >= timeout_s:
+                    raise GateBusy(timeout_s)
+                line.stand(self.lock.opened())
+                time.sleep(POLL_S * min(1 + ahead, LEAST_OFTEN) * random.uniform(0.5, 1.5))
+        finally:
+            line.leave(self.lock.opened())
 
     def count(self) -> int:
         """The number of the last commit; 0 for a new or unreadable gate file. While held."""
@@ -93,11 +103,3 @@ class Gate:
 
     def close(self) -> None:
         self.lock.close()
-        self.turnstile.close()
-
-
-def wait_for(lock: LockFile, give_up: float, poll_s: float, timeout_s: float) -> None:
-    while not lock.take():
-        if time.monotonic() >= give_up:
-            raise GateBusy(timeout_s)
-        time.sleep(poll_s * random.uniform(0.5, 1.5))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from .. import speeds
 from ..allowances import DAY_S, MINUTE_S, Used
-from ..circuits import Key
+from ..circuits import SET_BACK_S, Key
 from ..speeds import Speed
 from .driver import Connection
 
@@ -58,17 +58,21 @@ def used(db: Connection, providers: Iterable[str], now: float) -> dict[str, Used
 
 RECENT = """
 SELECT started AS at, COALESCE(input_tokens, 0) + COALESCE(output_tokens, 0) AS tokens
-FROM attempts WHERE provider = :provider AND started > :since
+FROM attempts WHERE provider = :provider AND started > :since AND started < :until
 UNION ALL
 SELECT attempt_started, COALESCE(input_tokens, 0) + output_tokens
-FROM inflight WHERE provider = :provider AND attempt_started > :since AND phase != 'retry'
+FROM inflight WHERE provider = :provider AND attempt_started > :since
+    AND attempt_started < :until AND phase != 'retry'
 """
 
 
 def used_at(db: Connection, provider: str, now: float) -> Used:
+    """Requests of the future do not count: the clock was set back since."""
     summed = f"SELECT count(*), COALESCE(sum(tokens), 0), COALESCE(min(at), 0) FROM ({RECENT})"
     (minute, tokens, oldest), (day, _, first) = (
-        db.execute(summed, {"provider": provider, "since": now - length}).fetchone()
+        db.execute(
+            summed, {"provider": provider, "since": now - length, "until": now + SET_BACK_S}
+        ).fetchone()
         for length in (MINUTE_S, DAY_S)
     )
     return Used(

@@ -31,11 +31,7 @@ def version_of(db: Connection) -> int:
 def upgrade(db: Connection, migrations: tuple[str, ...]) -> None:
     found = version_of(db)
     if found > len(migrations):
-        if needed_to_write(db) > VERSION:
-            raise LedgerUnavailable(
-                "The ledger was written by a newer Roundhouse than this one.",
-                next_step="Restart the editor after upgrading.",
-            )
+        refuse_newer(db)
         return
     if found == 0 and db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
         raise LedgerUnavailable(
@@ -52,6 +48,16 @@ def upgrade(db: Connection, migrations: tuple[str, ...]) -> None:
         [("min_reader", str(MIN_READER)), ("min_writer", str(MIN_WRITER))],
     )
     db.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('commits', '0')")
+
+
+def refuse_newer(db: Connection) -> None:
+    """Raises LedgerUnavailable where what this program writes would leave totals behind that a
+    newer one has added. For every transaction: a newer one may migrate the file at any time."""
+    if needed_to_write(db) > VERSION:
+        raise LedgerUnavailable(
+            "The ledger was written by a newer Roundhouse than this one.",
+            next_step="Restart the editor after upgrading.",
+        )
 
 
 def needed_to_write(db: Connection) -> int:

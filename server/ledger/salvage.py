@@ -8,15 +8,16 @@ their next write, and go on with the new one.
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ..money import dollars
-from . import soundness
+from . import searching, soundness
 from .driver import Connection, Error, connect, connect_read_only
 from .gate import Gate
-from .migrations import migrate
+from .migrations import migrate, statements
+from .schema import V2
 
 Row = tuple[object, ...]
 
@@ -57,6 +58,9 @@ SELECT DISTINCT budget, window_start FROM reservation_windows WHERE NOT EXISTS (
     AND budget_windows.window_start = reservation_windows.window_start)
 """
 RESTORED = "ledger repair"
+SEARCHED = frozenset(searching.SOUGHT)
+BY_PAGE = "found page by page"
+MADE_ANEW = "rows were found page by page, circuits and holds begin anew"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,21 +118,47 @@ def put_aside(path: Path, now: float) -> list[Path]:
 def salvaged(
     damaged: Path, new: Connection, now: float
 ) -> tuple[tuple[Table, ...], tuple[str, ...]]:
-    """Every table of ours in one transaction, then the counters."""
+    """Every table of ours in one transaction, then the counters. What SQLite cannot find is
+    searched for on the pages."""
+    found, notes = read(damaged, new)
+    if not found or not whole(found, SEARCHED):
+        found, notes = searched(damaged, new, found, notes)
+    if found:
+        notes += [*spending(new, now, whole=whole(found, MONEY)), *totals(new, now, found)]
+    new.execute("COMMIT")
+    return tuple(table for table in found if table.rows or table.error), tuple(notes)
+
+
+def read(damaged: Path, new: Connection) -> tuple[list[Table], list[str]]:
+    """What SQLite reads of each table; nothing, and why, where it does not open the file."""
+    new.execute("BEGIN IMMEDIATE")
     try:
         with closing(connect_read_only(damaged)) as old:
             # Damaged text is text with marks in it, not the end of the reading.
             old.text_factory = forgiving
             old.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            new.execute("BEGIN IMMEDIATE")
-            found = [copied(old, new, name) for name in names(new)]
+            return [copied(old, new, name) for name in names(new)], []
     except (Error, OSError, ValueError) as error:
         if new.in_transaction:
             new.execute("ROLLBACK")
-        return (), (f"nothing could be read: {one_line(error)}",)
-    notes = [*spending(new, now, whole=whole(found, MONEY)), *totals(new, now, found)]
-    new.execute("COMMIT")
-    return tuple(table for table in found if table.rows or table.error), tuple(notes)
+        new.execute("BEGIN IMMEDIATE")
+        return [], [f"nothing could be read: {one_line(error)}"]
+
+
+def searched(
+    damaged: Path, new: Connection, found: list[Table], notes: list[str]
+) -> tuple[list[Table], list[str]]:
+    """The same with the rows that were found page by page."""
+    try:
+        more = searching.search(damaged, new)
+    except OSError as error:
+        return found, [*notes, f"its pages could not be read: {one_line(error)}"]
+    if not any(more.values()):
+        return found, notes
+    if found:
+        return [replace(one, rows=one.rows + more.get(one.name, 0)) for one in found], notes
+    tables = [Table(name=name, rows=n, error=BY_PAGE) for name, n in more.items() if n]
+    return tables, [f"{notes[0].replace('nothing', 'no schema')}; {MADE_ANEW}"]
 
 
 def forgiving(raw: bytes) -> str:
@@ -214,9 +244,13 @@ def spending(new: Connection, now: float, *, whole: bool) -> Iterator[str]:
 
 def totals(new: Connection, now: float, found: Sequence[Table]) -> Iterator[str]:
     """Hourly totals from the rows; where rows were lost, as they were, and not compared again."""
-    if whole(found, ROWS) or not whole(found, frozenset({"usage_hour"})):
+    unread = not any(table.name == "usage_hour" for table in found)
+    if unread or whole(found, ROWS) or not whole(found, frozenset({"usage_hour"})):
         new.execute("DELETE FROM usage_hour")
         new.execute(REBUILT_USAGE)
+        for statement in statements(V2) if unread else ():
+            if statement.startswith("INSERT INTO"):
+                new.execute(statement)
         return
     new.execute(
         "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)",

@@ -7,6 +7,8 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from . import alarm_rows
+from .alarm_rows import Alarm
 from .driver import Connection
 from .records import COUNTED
 
@@ -39,7 +41,7 @@ class Span:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
     """`adjusted_nano` is what corrections made by hand (`adjustments` of them) changed in the sums;
-    `by_model` are the sums of each provider's models."""
+    `by_model` are the sums of each provider's models; `alarms` is what happened to the file."""
 
     total: dict[str, Any]
     groups: list[dict[str, Any]]
@@ -48,6 +50,7 @@ class Totals:
     adjustments: int
     adjusted_nano: int
     by_model: list[dict[str, Any]]
+    alarms: list[Alarm]
 
 
 def rows(db: Connection, query: str, values: Sequence[object]) -> list[dict[str, Any]]:
@@ -68,9 +71,7 @@ def totals(
 ) -> Totals:
     """Sums over a span, the groups by cost, and every budget window that is open at `now`. Days
     begin as the time zone says."""
-    if "day" in group_by:
-        db.create_function("day_of", 1, day_of(timezone), deterministic=True)
-    groups = grouped(db, span, group_by)
+    groups = grouped(db, span, group_by, timezone=timezone)
     count, delta = db.execute(
         "SELECT count(*), ifnull(sum(delta_nano), 0) FROM adjustments"
         " JOIN calls USING (call_id) WHERE calls.ended >= ? AND calls.ended < ?",
@@ -84,19 +85,33 @@ def totals(
         adjustments=count,
         adjusted_nano=delta,
         by_model=grouped(db, span, ["provider", "model"]) if by_model else [],
+        alarms=alarm_rows.recent(db, now),
     )
 
 
-def grouped(db: Connection, span: Span, group_by: Sequence[str]) -> list[dict[str, Any]]:
+def grouped(
+    db: Connection,
+    span: Span,
+    group_by: Sequence[str],
+    where: Sequence[tuple[str, str]] = (),
+    *,
+    timezone: str | None = None,
+) -> list[dict[str, Any]]:
+    """Sums of the groups, the dearest first, of those rows alone whose labels are as in `where`.
+    The time zone is needed once per connection for groups by day."""
+    if timezone is not None:
+        db.create_function("day_of", 1, day_of(timezone), deterministic=True)
     columns = ", ".join(f"{GROUPS[name]} AS {name}" for name in group_by)
     keys = ", ".join(str(n) for n in range(1, len(group_by) + 1))
-    table = "model_hour" if BY_MODEL.issuperset(group_by) else "usage_hour"
-    table = "status_hour" if "status" in group_by else table
+    named = {*group_by, *(label for label, _ in where)}
+    table = "model_hour" if BY_MODEL.issuperset(named) else "usage_hour"
+    table = "status_hour" if "status" in named else table
+    only = "".join(f" AND {GROUPS[label]} = ?" for label, _ in where)
     return rows(
         db,
-        f"SELECT {columns}, {SUMS} FROM {table} WHERE hour >= ? AND hour < ?"
+        f"SELECT {columns}, {SUMS} FROM {table} WHERE hour >= ? AND hour < ?{only}"
         f" GROUP BY {keys} ORDER BY cost_nano DESC, calls DESC",
-        (span.first, span.last),
+        (span.first, span.last, *(value for _, value in where)),
     )
 
 

@@ -12,13 +12,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import Declined, LedgerUnavailable
-from . import soundness
+from . import alarm_rows, soundness
 from .driver import Connection, connect
 from .errands import Errand, Lasting, answer
 from .failures import STORE_FAILURES, damaged, is_store_failure, unavailable, word
 from .gate import Gate
 from .locks import open_lock
-from .migrations import migrate, version_of
+from .migrations import migrate, refuse_newer, version_of
 from .owners import DIRECTORY_MODE, Owner, sweep
 from .places import refuse_network
 from .reaping import dead_owners, reap
@@ -69,6 +69,7 @@ class Writer:
         self.kept: deque[Errand] = deque(maxlen=KEPT)
         self.opened = threading.Event()
         self.alarms: list[str] = []
+        self.alarms_noted = 0
         self.damage: LedgerUnavailable | None = None
         self.examined: tuple[int, int] | None = None
         self.db: Connection | None = None
@@ -222,12 +223,14 @@ class Writer:
         """One transaction for all; an errand that fails undoes only itself. Raises Undone when
         nothing of the batch was written."""
         chores = self.chores(db)
-        if not batch and not chores:
+        if not (batch or chores or self.alarms_noted < len(self.alarms)):
             return
         try:
             db.execute("BEGIN IMMEDIATE")
+            refuse_newer(db)
             for errand in (*chores, *batch):
                 perform(db, errand)
+            self.note_alarms(db)
             (count,) = db.execute(COUNT_COMMIT).fetchone()
             db.execute("COMMIT")
         except Exception as error:
@@ -235,6 +238,11 @@ class Writer:
                 db.execute("ROLLBACK")
             raise error if isinstance(error, Undone) else Undone(error) from error
         self.remember(int(count))
+        self.alarms_noted = len(self.alarms)
+
+    def note_alarms(self, db: Connection) -> None:
+        for text in self.alarms[self.alarms_noted :]:
+            alarm_rows.note(db, text, self.clock())
 
     def chores(self, db: Connection) -> list[Errand]:
         now = time.monotonic()

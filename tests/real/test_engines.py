@@ -46,6 +46,11 @@ def write(home: Path, model: Path, more: str = "") -> None:
     (home / "config.toml").chmod(0o600)
 
 
+def cut_short(model: Path, short: Path) -> Path:
+    short.write_bytes(model.read_bytes()[:200_000])
+    return short
+
+
 @asynccontextmanager
 async def servers(home: Path, count: int) -> AsyncGenerator[list[Seat]]:
     async with AsyncExitStack() as stack:
@@ -188,3 +193,38 @@ async def test_killing_everything_but_the_engine_takes_the_engine_along(
             answer = await seat.said("complete", prompt="Hi", model="own", max_tokens=4)
 
     assert answer["usage"]["output"] == 4
+
+
+async def test_a_file_cut_short_is_refused_in_its_words_with_the_path_of_the_log(
+    tmp_path: Path, model: Path
+) -> None:
+    write(tmp_path, cut_short(model, tmp_path / "short.gguf"))
+    with anyio.fail_after(WAIT_S):
+        async with servers(tmp_path, 1) as (seat,):
+            words = await seat.refused("complete", prompt="Hi", model="own")
+            again = await seat.refused("complete", prompt="Hi", model="own")
+
+    assert "model is corrupted or incomplete; its log is " in words
+    assert str(tmp_path / "logs" / "engine-own.log") in words
+    assert "model is corrupted or incomplete" in again
+
+
+async def test_an_engine_holds_a_model_to_a_schema_and_embeds_in_a_section_of_its_own(
+    tmp_path: Path, model: Path
+) -> None:
+    embedder = f'[providers.vectors]\nengine = "llamacpp"\nmodel = "{model}"\nembeddings = true\n'
+    write(tmp_path, model, embedder)
+    schema = {"type": "object", "properties": {"sure": {"type": "boolean"}}, "required": ["sure"]}
+    with anyio.fail_after(WAIT_S):
+        async with servers(tmp_path, 1) as (seat,):
+            held = await seat.said(
+                "complete", prompt="Hi", model="own", output_schema=schema, privacy="local"
+            )
+            vectors = await seat.said("embed", texts=["rails", "tea"], model="vectors")
+            wrong = await seat.refused("embed", texts=["tea"], model="vectors", dimensions=32)
+            done = await seat.said("unload_model", model="vectors")
+
+    assert isinstance(held["structured"]["sure"], bool)
+    assert (vectors["dimensions"], vectors["count"]) == (64, 2)
+    assert "does not make vectors of 32 dimensions" in wrong
+    assert done["unloaded"]

@@ -61,11 +61,14 @@ async def test_a_model_of_the_cache_is_loaded_streamed_cancelled_and_unloaded(
             began = time.monotonic()
             after = await seat.said("complete", prompt="Hi", model="own")
             again_s = time.monotonic() - began
+            long = await seat.refused("complete", prompt="word " * 200_000, model="own")
             done = await seat.said("unload_model", model="own")
 
     print_figures(kind, loaded_s=loaded_s, after_cancel_s=again_s, mb=memory / 1e6)
     assert (first["text"], first["model"]) == ("Steam is up.", MODEL)
+    assert "warnings" not in first
     assert after["text"] == "Steam is up."
+    assert f"tokens, and {MODEL} reads" in long
     assert done["unloaded"]
     assert processes.since(row["pid"]) != row["since"]
     assert processes.tree_memory(row["keeper_pid"]) is None

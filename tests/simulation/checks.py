@@ -130,7 +130,8 @@ class Watch:
         for key, was in self.before.items():
             if was.is_held(now) or was.cools(now):
                 self.broken(f"{made.call_id} #{made.n} went to {key}, which rests: {was}")
-            if was.state == "open" and not circuits.passed(was.retry_at, now):
+            due = circuits.passed(was.retry_at, now) or was.set_back(now)
+            if was.state == "open" and not due:
                 self.broken(f"{made.call_id} #{made.n} went to {key}, which is open: {was}")
             if was.state != "closed":
                 self.probing(made, key, was, now)
@@ -140,7 +141,8 @@ class Watch:
         other = self.probes.get(key)
         if was.state == "half_open" and other is not None:
             alive = owners.alive(self.run_dir, other.owner)
-            if alive and now < other.lease_until and other.call not in self.closed:
+            there = alive and now < other.lease_until and not was.set_back(now)
+            if there and other.call not in self.closed:
                 self.broken(f"{made.call_id} #{made.n} probes {key} while {other} does")
         if (key, epoch) in self.probed:
             self.broken(f"{made.call_id} #{made.n} is the second probe of {key} in epoch {epoch}")

@@ -40,6 +40,7 @@ from .worlds import PROMPT, SCHEMA, Accident, Asking, Place, World, world
 SHM = Path("/dev/shm")
 LATE_S = 1.0
 LONGEST_S = 2000.0  # after the last call until everything must have ended
+LONGEST_OUT_S = {"circuit_open": 700.0, "cooldown": 3700.0}
 
 
 @dataclass(slots=True)
@@ -264,6 +265,7 @@ class Stage:
             await self.heard(call, limit, lambda: calls.embed(ask, client))
             return None
         found = await self.heard(call, limit, lambda: calls.complete(ask, client, silent))
+        self.no_wait_is_endless(call)
         if route is not None:
             self.same_plan(call, route)
         return found if isinstance(found, Outcome) else None
@@ -283,11 +285,23 @@ class Stage:
             self.broken(f"{call.tag} took {taken:.3f} s, {limit_s:g} s were allowed")
         return found
 
+    def no_wait_is_endless(self, call: Asking) -> None:
+        """A clock that is set back keeps no circuit shut for as long as it was set back."""
+        run = self.watch.by_tag[call.tag][-1] if self.watch.by_tag[call.tag] else None
+        if run is None or run.plan is None or run.races:
+            return
+        for left_out in run.plan.excluded:
+            longest = LONGEST_OUT_S.get(left_out.reason)
+            if longest and left_out.until and left_out.until - run.started > longest:
+                self.broken(f"{call.tag} was kept out until {left_out.until}: {left_out}")
+
     def same_plan(self, call: Asking, route: tuple[Plan, int]) -> None:
         """The route shown is the plan made, if nothing was written in between."""
         shown, written = route
         run = self.watch.by_tag[call.tag][-1] if self.watch.by_tag[call.tag] else None
         if run is None or run.plan is None or self.watch.written_at.get(run.call_id) != written:
+            return
+        if run.races:  # made anew since
             return
         if turn(shown) == turn(run.plan) and outline(shown) != outline(run.plan):
             self.broken(
