@@ -63,7 +63,7 @@ def still_there(line: Line, model: str, complaint: UpstreamError | None = None) 
 
 
 def dropped(line: Line, model: str, size: int | None = None, note: str = "") -> Unloaded:
-    freed = f", which took {gb(size)}" if size else ""
+    freed = f", freeing {gb(size)}" if size else ""
     return Unloaded(True, f"{model}{note} was unloaded from {line.provider.name}{freed}", size)
 
 

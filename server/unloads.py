@@ -35,6 +35,7 @@ PATIENCE_S = 1.0
 CANCEL_S = 5.0
 LOOK_S = 0.05
 SHOWN = 4
+SEEN = 1_000_000  # bytes; less comes and goes by itself
 LOCAL = "local"
 
 
@@ -319,7 +320,10 @@ def words(done: Sequence[Done]) -> str:
 
 
 def sentence(done: Done) -> str:
-    before, after = done.memory_before, done.memory_after
-    if not done.unloaded or done.pid is None or before is None or "process" in done.detail:
+    """With what the process gave back, where that was the one that held the model."""
+    before, after = done.memory_before or 0, done.memory_after or 0
+    if not done.unloaded or done.size is not None or before - after < SEEN:
         return done.detail
-    return f"{done.detail} (process {done.pid} held {gb(before)}, and now {gb(after or 0)})"
+    if f"process {done.pid}" in done.detail:
+        return done.detail
+    return f"{done.detail}; process {done.pid} held {gb(before)}, and holds {gb(after)} now"

@@ -36,7 +36,7 @@ async def test_ollama_drops_a_model_by_an_empty_prompt_and_says_what_it_took() -
         again = await unloaded("ollama", server, "llama3.1:8b")
 
     assert (done.unloaded, again.unloaded, ollama.loaded) == (True, False, {})
-    assert "which took 4.6 GB" in done.detail
+    assert "freeing 4.6 GB" in done.detail
     assert "not loaded" in again.detail
     assert server.posts[0].json == {
         "model": "llama3.1:8b",
