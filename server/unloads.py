@@ -76,6 +76,8 @@ async def unload(desk: Desk, model: str, provider: str | None, *, force: bool) -
     following.follow(desk)
     await desk.registry.discover(desk.http)
     targets = await meant(desk, model if provider is None else within(provider, model))
+    if not targets:
+        return [Done(provider="", model="", unloaded=False, detail=f"no model is loaded. {HEALTH}")]
     local = [target for target in targets if target.row.provider.local]
     if not local:
         return [in_the_cloud(target) for target in targets]
@@ -93,19 +95,11 @@ def within(provider: str, model: str) -> str:
 
 
 async def meant(desk: Desk, name: str) -> list[Target]:
-    """The models behind a name: each once. Raises NotFound, with near names."""
+    """The models behind a name: each once. Raises NotFound, with near names, for one that nobody
+    has; what holds no model now has none."""
     registry, found = desk.registry, list[Target]()
     if name == LOCAL and name not in registry.aliases:
-        found = [
-            target
-            for row in registry.listed()
-            if row.provider.local and row.absent()[0] is None and not row.provider.by_name_only
-            for target in await all_of(desk, row)
-            if target.model != "*"
-        ]
-        if not found:
-            raise NotFound("no local program holds a model", next_step=HEALTH)
-        return found
+        return [Target(registry.rows[h.provider], h.model) for h in await holdings.held(desk)]
     for each in expanded(name, registry.aliases):
         head, rest = registry.split(each)
         if head is not None and not rest:

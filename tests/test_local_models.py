@@ -215,6 +215,9 @@ async def test_a_model_is_unloaded_by_name_alias_or_whole_provider(tmp_path: Pat
         ollama.loaded["llama3.1:8b"] = 300
         whole = await seat.said("unload_model", model="shed")
         nothing = await seat.said("unload_model", model="shed")
+        ollama.loaded["tiny:1b"] = 300
+        everything = await seat.said("unload_model", model="local")
+        again = await seat.said("unload_model", model="local")
         unknown = await seat.said("unload_model", model="shed/llama3:8b")
         nowhere = await seat.refused("unload_model", model="tiny:2b")
 
@@ -223,6 +226,8 @@ async def test_a_model_is_unloaded_by_name_alias_or_whole_provider(tmp_path: Pat
     assert whole["models"][1]["reported_size"] == 4 * GIB + GIB // 4
     assert (whole["unloaded"], ollama.loaded) == (True, {})
     assert (nothing["unloaded"], nothing["detail"]) == (False, "shed holds no model now")
+    assert [each["model"] for each in everything["models"]] == ["tiny:1b"]
+    assert (again["unloaded"], again["detail"][:19]) == (False, "no model is loaded.")
     assert "did you mean shed/llama3.1:8b?" in unknown["detail"]
     assert "Did you mean" in nowhere
 
