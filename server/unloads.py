@@ -4,15 +4,12 @@ Nothing is unloaded before all of it may be: calls in flight, in whichever serve
 moment, then refused, or cancelled by force. What holds no memory of this machine is no error.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-import anyio
 import anyio.to_thread
 
 from ..providers import probe, unloading
@@ -22,21 +19,17 @@ from . import following, holdings, processes
 from .checks import loopback
 from .desk import Desk
 from .engines import unloading as ending
-from .errors import BadRequest, NotFound
-from .ledger import control_rows, lately, owners
-from .ledger.driver import Connection
-from .ledger.lately import RunningCall
+from .errors import NotFound
 from .listed import Listed
 from .listeners import pid_at
 from .registry import expanded
 from .tasks import MODEL_ALIASES
+from .users import Users
 
-PATIENCE_S = 1.0
-CANCEL_S = 5.0
-LOOK_S = 0.05
 SHOWN = 4
 SEEN = 1_000_000  # bytes; less comes and goes by itself
 LOCAL = "local"
+HEALTH = "provider_health lists what is loaded."
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +42,6 @@ class Target:
     @property
     def provider(self) -> str:
         return self.row.provider.name
-
-    @property
-    def name(self) -> str:
-        return self.provider if self.model == "*" else f"{self.provider}/{self.model}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +70,9 @@ async def unload(desk: Desk, model: str, provider: str | None, *, force: bool) -
     local = [target for target in targets if target.row.provider.local]
     if not local:
         return [in_the_cloud(target) for target in targets]
-    busy = [target for target in local if await in_use(desk, target)]
-    for target in busy:
-        await (cancelled(desk, target) if force else awaited(desk, target))
+    for target in local:
+        users = Users(desk, target.provider, target.model)
+        await (users.cancel() if force else users.wait())
     return [await drop(desk, target, force=force) for target in local]
 
 
@@ -109,9 +98,6 @@ async def meant(desk: Desk, name: str) -> list[Target]:
     return list({(target.provider, target.model): target for target in found}.values())
 
 
-HEALTH = "provider_health lists what is loaded."
-
-
 def one(desk: Desk, name: str) -> list[Target]:
     """A model, at each local provider that has it, or else where it is."""
     if name in MODEL_ALIASES:
@@ -134,88 +120,6 @@ async def all_of(desk: Desk, row: Listed) -> list[Target]:
 def in_the_cloud(target: Target) -> Done:
     detail = f"{target.provider} runs in the cloud; there is no memory of yours to free"
     return Done(provider=target.provider, model=target.model, unloaded=False, detail=detail)
-
-
-async def in_use(desk: Desk, target: Target) -> list[RunningCall]:
-    """The calls in flight at the model, in every server: ours also before the ledger knows."""
-    alive = partial(owners.alive, desk.ledger.run_dir)
-    names = holdings.names_of(target.model)
-    noted = await desk.ledger.read(partial(lately.running, alive=alive), target.provider)
-    others = [c for c in noted if c.server != desk.server_id and c.model in names]
-    here = [
-        RunningCall(
-            call_id=run.call_id,
-            server=desk.server_id,
-            client=run.client.name,
-            model=target.model,
-        )
-        for run in desk.calls.shelf.running()
-        if any(run.uses(target.provider, name) for name in names)
-    ]
-    return [*here, *others]
-
-
-async def awaited(desk: Desk, target: Target) -> None:
-    """Waits a moment for the calls. Raises BadRequest where some go on."""
-    users = await remaining(desk, target, PATIENCE_S)
-    if users:
-        raise BadRequest(
-            f"{target.name} is still in use ({by_whom(desk, users)})",
-            next_step="Wait until it is free, or pass force=true to cancel them.",
-        )
-
-
-async def remaining(
-    desk: Desk, target: Target, patience_s: float, among: set[str] | None = None
-) -> list[RunningCall]:
-    """The calls that still run after this time, of `among` only, if that is given."""
-    users: list[RunningCall] = []
-    for look in range(round(patience_s / LOOK_S)):
-        if look:
-            await anyio.sleep(LOOK_S)
-        found = await in_use(desk, target)
-        users = [each for each in found if among is None or each.call_id in among]
-        if not users:
-            break
-    return users
-
-
-def by_whom(desk: Desk, users: Sequence[RunningCall]) -> str:
-    elsewhere = [each for each in users if each.server != desk.server_id]
-    count = f"calls running: {len(users)}"
-    if not elsewhere:
-        return count
-    clients = ", ".join(dict.fromkeys(each.client for each in users))
-    return f"{count}, {len(elsewhere)} of them in other servers; clients: {clients}"
-
-
-async def cancelled(desk: Desk, target: Target) -> None:
-    """Cancels the calls in this server, and has the other servers cancel theirs. Raises BadRequest
-    where one goes on all the same."""
-    users = await in_use(desk, target)
-    for each in users:
-        run = desk.calls.shelf.find(each.call_id)
-        if run is not None and each.server == desk.server_id:
-            await desk.calls.stop(run)
-        else:
-            await desk.ledger.write(ask_to_cancel, desk, each)
-    rest = await remaining(desk, target, CANCEL_S, {each.call_id for each in users})
-    if rest:
-        raise BadRequest(
-            f"{target.name} is still in use: {len(rest)} calls did not end within {CANCEL_S:g} s",
-            next_step="Their servers may be stuck; end those editors, then try again.",
-        )
-
-
-def ask_to_cancel(db: Connection, desk: Desk, call: RunningCall) -> None:
-    control_rows.ask(
-        db,
-        by=f"unload_model ({desk.server_id[-6:]})",
-        kind="cancel",
-        target=call.server,
-        argument=json.dumps({"call_id": call.call_id}),
-        now=desk.clock(),
-    )
 
 
 async def drop(desk: Desk, target: Target, *, force: bool) -> Done:

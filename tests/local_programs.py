@@ -126,7 +126,8 @@ class Ollama:
 class LmStudio:
     """`here` are the bytes of each model by key; `instances` those that are loaded, by id. `old`:
     before 0.4.0, which answers a path it does not know with a status of success. `fails` is why it
-    loads nothing; `token` what it lets in. What `vanishes` is gone when it is to be unloaded."""
+    loads nothing; `token` what it lets in; `jit`: a call loads its model. What `vanishes` is gone
+    when it is to be unloaded."""
 
     here: dict[str, int]
     instances: dict[str, str] = field(default_factory=dict[str, str])
@@ -135,6 +136,7 @@ class LmStudio:
     token: str = ""
     stuck: bool = False
     vanishes: bool = False
+    jit: bool = False
 
     async def __call__(self, request: Request, send: Send) -> None:
         await say(send, request, self.reply(request))
@@ -198,6 +200,8 @@ class LmStudio:
         return 200, {"instance_id": name}
 
     def chat(self, model: str) -> Reply:
+        if self.jit and model in self.here:
+            self.instances.setdefault(model, model)
         if model not in {*self.instances, *self.instances.values()} and not self.old:
             text = "No models loaded. Please load a model in the developer page"
             return 400, {"error": {"message": text, "type": "invalid_request_error"}}

@@ -137,6 +137,15 @@ async def test_lm_studio_loads_a_model_once_for_two_servers_and_is_told_its_cont
     assert studio.instances == {"qwen3": "qwen3"}
 
 
+async def test_lm_studio_loads_by_itself_what_it_is_to_drop_by_itself(tmp_path: Path) -> None:
+    studio = LmStudio({"qwen3": GIB}, jit=True)
+    async with beside(tmp_path, studio, "lmstudio", 'keep_alive = "5m"') as (seat, server):
+        await seat.said("complete", prompt="Hi", model="shed/qwen3")
+
+    (post,) = server.posts
+    assert (post.path, post.json["ttl"]) == ("/v1/chat/completions", 300)
+
+
 async def test_what_lm_studio_cannot_load_is_said_in_its_words(tmp_path: Path) -> None:
     async with beside(
         tmp_path, LmStudio({"qwen3": GIB}, fails="insufficient system resources"), "lmstudio"
