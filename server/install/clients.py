@@ -2,11 +2,9 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
 from ..errors import ConfigError
@@ -27,10 +25,10 @@ class Client:
     file: Mapping[str, str]
     next: str
     project: str | None = None
-    fixed: Mapping[str, Any] = MappingProxyType({})
-    waits: Mapping[str, int] = MappingProxyType({})
+    fixed: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    waits: Mapping[str, int] = field(default_factory=dict[str, int])
     signs: tuple[str, ...] = ()
-    moved: Mapping[str, str] = MappingProxyType({})
+    moved: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +80,13 @@ class Machine:
 
 @cache
 def rows() -> Mapping[str, Client]:
-    text = (files(__package__) / "clients.toml").read_text(encoding="utf-8")
-    return {
-        name: Client(name=name, **{**row, "signs": tuple(row.get("signs", ()))})
-        for name, row in tomllib.loads(text).items()
-    }
+    text = Path(__file__).with_name("clients.toml").read_text(encoding="utf-8")
+    return {name: client(name, row) for name, row in tomllib.loads(text).items()}
+
+
+def client(name: str, row: dict[str, Any]) -> Client:
+    signs: list[str] = row.pop("signs", [])
+    return Client(name=name, signs=tuple(signs), **row)
 
 
 def project_file(client: Client, folder: Path) -> Path:

@@ -88,6 +88,8 @@ def without(text: str, node: Node, member: Member) -> str:
     end = member.node.end if member.comma is None else member.comma + 1
     rest = text[end:]
     kept = text[:start]
+    if not text[node.start + 1 : start].strip() and not text[end : node.end - 1].strip():
+        return text[: node.start + 1] + text[node.end - 1 :]  # nothing is left in it
     if member.comma is None and comma is not None:  # no comma may be left behind the last one
         kept = text[:comma] + text[comma + 1 : start]
     if rest.lstrip(" \t").startswith(("\r", "\n")):
