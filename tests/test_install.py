@@ -404,7 +404,7 @@ def machine(home: Path, platform: Platform = "linux", **environ: str) -> Machine
     return Machine(platform, home, environ)
 
 
-PLACES: Mapping[str, tuple[str, str, str]] = {
+PLACES: Mapping[str, tuple[str, ...]] = {
     "claude-desktop": (
         ".config/Claude/claude_desktop_config.json",
         "Library/Application Support/Claude/claude_desktop_config.json",

@@ -14,7 +14,7 @@ PATH = ["servers", "roundhouse"]
 
 blank = st.sampled_from(["", " ", "\n", "\n  ", "\r\n\t", "  \n\n "])
 comment = st.sampled_from(["", "", '/* a { " */', "// b } \n", "/**/", "// 'c' : ,\r\n"])
-trivia = st.builds(lambda a, b, c: a + b + c, blank, comment, blank)
+trivia = st.tuples(blank, comment, blank).map("".join)
 scalar = st.one_of(
     st.booleans(),
     st.none(),
@@ -25,7 +25,7 @@ scalar = st.one_of(
 
 
 def spaced(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    return st.builds(lambda a, b, c: a + b + c, trivia, parts, trivia)
+    return st.tuples(trivia, parts, trivia).map("".join)
 
 
 @st.composite
