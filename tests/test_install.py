@@ -20,6 +20,7 @@ from roundhouse_mcp.server.install.clients import Client, Machine, Platform
 from roundhouse_mcp.server.install.launcher import Launcher
 
 GOLDEN = Path(__file__).parent / "install"
+PAGE = Path(__file__).parent.parent / "docs" / "install.md"
 PINNED = launcher.published("0.1.0")
 CLIENTS = list(clients.rows().values())
 Run = Callable[..., Result]
@@ -117,12 +118,16 @@ def test_without_the_copy_only_the_entry_is_cut_out(tmp_path: Path, client: Clie
 
     uninstall(client, file)
 
+    copies = [path for path in tmp_path.iterdir() if path.name.endswith(BACKUP)]
     left = file.read_bytes() if file.exists() else None
     before = golden(client, "before")
     if client.name == "claude-code":  # nothing tells an empty table from none
         assert left == before[:-2] + b',\n  "mcpServers": {}\n}'
     else:  # lmstudio's is what we would have made ourselves
         assert left == (None if client.name == "lmstudio" else before)
+    assert [copy.read_bytes() for copy in copies] == (
+        [golden(client, "after")] if left is not None else []
+    )
 
 
 @every_client
@@ -167,6 +172,7 @@ def test_another_version_is_replaced_and_what_the_user_added_to_the_entry_stays(
     assert entries.state(client, old, wanted(client)) == "version"
     now = changes.entry_in(client, file, file.read_text())
     assert now == {**wanted(client), "disabled": True}
+    assert file.with_name(file.name + BACKUP).read_bytes() == golden(client, "before")
 
 
 def test_a_longer_wait_of_the_users_stays_and_a_shorter_one_is_raised(tmp_path: Path) -> None:
@@ -359,6 +365,17 @@ def test_without_a_client_it_says_who_is_here_and_who_has_it(run: Run, home: Pat
     assert "Not found on this machine: claude-desktop, vscode, zed, windsurf, lmstudio" in said
 
 
+def test_a_command_of_this_machine_in_a_project_file_is_pointed_out(
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "here", lambda: Launcher("/home/u/.local/bin/roundhouse"))
+
+    said = run("install cursor --project --yes").output
+
+    assert '"/home/u/.local/bin/roundhouse"' in (home / ".cursor/mcp.json").read_text()
+    assert "For others: uvx roundhouse-mcp install cursor --project" in said
+
+
 def test_a_project_file_names_no_path_of_this_machine(run: Run, home: Path) -> None:
     result = run("install vscode --project --yes", ROUNDHOUSE_HOME="/somewhere/else")
 
@@ -512,3 +529,15 @@ def test_an_entry_starts_what_is_running_and_pins_what_uvx_fetches(
     )
 
     assert (found.command, *found.args) == expected
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="the page is not beside the tests")
+@every_client
+def test_the_page_names_every_clients_files(client: Client) -> None:
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    row = next(line for line in lines if line.startswith(f"| `{client.name}` |"))
+
+    assert all(Path(place).name in row for place in PLACES[client.name])
+    project = [cell.strip() for cell in row.split("|")][3]
+    assert project == (f"`{client.project}`" if client.project else "")
+    assert ("cannot be set" in row) == (not client.waits)

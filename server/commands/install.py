@@ -16,7 +16,7 @@ from ..install.clients import Client, Machine, project_file, rows
 
 COLORS = {"+": "green", "-": "red", "@": "cyan"}
 KEYS = "Keys are not passed on by every client: roundhouse keys set NAME works for all of them."
-LOCAL = "It names a command of this machine; what others get needs uvx: see the README."
+LOCAL = "It names a command of this machine. For others: uvx roundhouse-mcp install {} --project"
 STATES: Mapping[entries.State, str] = {
     "absent": "not there",
     "installed": "installed",
@@ -61,7 +61,7 @@ def command(name: str | None, *, project: bool, only_print: bool, yes: bool) -> 
     click.echo(f"{client.title} has Roundhouse now, in {file}. {client.next}")
     if change.keep and change.before is not None:
         click.echo(f"The file as it was: {change.backup}")
-    click.echo(LOCAL if project and not launcher.here().by_uvx else KEYS)
+    click.echo(LOCAL.format(name) if project and not launcher.here().shareable else KEYS)
 
 
 def target(machine: Machine, client: Client, *, project: bool) -> tuple[Path, dict[str, Any]]:

@@ -26,3 +26,5 @@ def command(name: str, *, project: bool, yes: bool) -> None:
         return
     carry_out(change, private=not project, yes=yes, again=f"uninstall {name}")
     click.echo(f"Roundhouse is gone from {file}.")
+    if change.backup.exists():
+        click.echo(f"An older copy of it is still there: {change.backup}")

@@ -9,7 +9,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ NEAR = 2  # lines around a change that are shown with it
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """None: there is no such file, before or after. `keep`: what was before is copied beside it.
-    A copy that the file is equal to again is removed."""
+    """None: there is no such file, before or after. `keep`: what was before is copied beside it,
+    over an older copy. A copy that the file is equal to again is removed."""
 
     client: Client
     file: Path
@@ -88,7 +88,7 @@ def installing(client: Client, file: Path, wanted: Mapping[str, Any]) -> Change:
         case _:
             values = entries.changes(client, found or {}, wanted)
             after = edited(client, file, lambda: lists.altered(client, before or "", values))
-            return Change(client, file, before, after)
+            return backed(Change(client, file, before, after))
 
 
 def removing(client: Client, file: Path) -> Change:
@@ -98,11 +98,15 @@ def removing(client: Client, file: Path) -> Change:
     if before is None or found is None:
         return Change(client, file, before, before)
     after = edited(client, file, lambda: lists.removed(client, before))
-    whole = Change(client, file, before, after)
-    was = saved(whole)
+    was = saved(Change(client, file, before, after))
     if edited(client, file, lambda: lists.added(client, was or "", found)) == before:
         after = was
-    return Change(client, file, before, after, keep=was is None and after is not None)
+    return backed(Change(client, file, before, after))
+
+
+def backed(change: Change) -> Change:
+    """It keeps a copy if there is none yet, unless what was before is ours alone."""
+    return replace(change, keep=change.after is not None and not change.backup.exists())
 
 
 def saved(change: Change) -> str | None:

@@ -31,12 +31,15 @@ class Launcher:
     args: tuple[str, ...] = ()
 
     @property
-    def by_uvx(self) -> bool:
-        return Path(self.command).stem == "uvx"
+    def shareable(self) -> bool:
+        """Would it do the same on another machine that has uv?"""
+        return Path(self.command).stem == "uvx" and not any(
+            Path(a).is_absolute() for a in self.args
+        )
 
     def portable(self) -> "Launcher":
-        """For a file that others may get: no path of this machine, as far as that is possible."""
-        return replace(self, command="uvx") if self.by_uvx else self
+        """For a file that others may get: no path of this machine, where that is possible."""
+        return replace(self, command="uvx") if self.shareable else self
 
 
 def published(version: str) -> Launcher:
