@@ -378,9 +378,12 @@ def test_a_command_of_this_machine_in_a_project_file_is_pointed_out(
 
 def test_a_project_file_names_no_path_of_this_machine(run: Run, home: Path) -> None:
     result = run("install vscode --project --yes", ROUNDHOUSE_HOME="/somewhere/else")
+    own = run("install vscode --yes").output
 
     entry = json.loads((home / ".vscode/mcp.json").read_text())["servers"]["roundhouse"]
     assert result.exit_code == 0
+    assert "not seem to be on this machine" not in result.output
+    assert "VS Code does not seem to be on this machine." in own
     assert entry == {
         "command": "uvx",
         "args": ["roundhouse-mcp==0.1.0", "serve", "--client", "vscode"],

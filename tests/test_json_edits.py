@@ -63,7 +63,7 @@ def said(text: str) -> list[str]:
     return [token.text.strip() for token in comments(text)]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(files())
 def test_what_is_put_into_a_table_and_taken_out_again_leaves_every_byte_as_it_was(
     text: str,
@@ -71,7 +71,7 @@ def test_what_is_put_into_a_table_and_taken_out_again_leaves_every_byte_as_it_wa
     assert take(put(text, PATH, ENTRY), PATH) == text
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(files(least=0))
 def test_an_entry_changes_nothing_but_itself(text: str) -> None:
     expected = parse(text).value
@@ -84,7 +84,7 @@ def test_an_entry_changes_nothing_but_itself(text: str) -> None:
     assert list(parse(after).value) == list(expected)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(files(), st.data())
 def test_any_entry_can_be_taken_out_and_the_others_and_every_comment_outside_it_stay(
     text: str, data: st.DataObject
@@ -101,7 +101,7 @@ def test_any_entry_can_be_taken_out_and_the_others_and_every_comment_outside_it_
     assert said(after) == said(text[: member.start]) + said(text[end:])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(files(), st.data())
 def test_a_value_is_replaced_in_its_place(text: str, data: st.DataObject) -> None:
     table = next(m.node for m in parse(text).members if m.key == "servers")
@@ -112,7 +112,7 @@ def test_a_value_is_replaced_in_its_place(text: str, data: st.DataObject) -> Non
     assert after == text[: member.node.start] + "5" + text[member.node.end :]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(value)
 def test_without_comments_and_trailing_commas_it_reads_what_python_reads(text: str) -> None:
     def python() -> object:

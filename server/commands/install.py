@@ -57,6 +57,8 @@ def command(name: str | None, *, project: bool, only_print: bool, yes: bool) -> 
     if change.nothing:
         click.echo(f"{client.title} has it already, in {file}; nothing was changed.")
         return
+    if not project and not machine.has(client):
+        click.echo(f"{client.title} does not seem to be on this machine.")
     carry_out(change, private=not project, yes=yes, again=f"install {name}")
     click.echo(f"{client.title} has Roundhouse now, in {file}. {client.next}")
     if change.keep and change.before is not None:

@@ -8,7 +8,7 @@ import difflib
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,15 @@ NEAR = 2  # lines around a change that are shown with it
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """None: there is no such file, before or after. `keep`: what was before is copied beside it,
-    over an older copy. A copy that the file is equal to again is removed."""
+    """None: there is no such file, before or after. `shown` are the strings a difference may show.
+    `keep`: what was before is copied beside it, over an older copy. A copy that the file is equal
+    to again is removed."""
 
     client: Client
     file: Path
     before: str | None
     after: str | None
+    shown: Collection[str] = ()
     keep: bool = False
 
     @property
@@ -43,9 +45,8 @@ class Change:
 
     def lines(self) -> Iterator[str]:
         """The difference, without anything of other entries that may be a key."""
-        before, after = (
-            lists.veiled(self.client, text or "").splitlines() for text in (self.before, self.after)
-        )
+        texts = (self.before or "", self.after or "")
+        before, after = (lists.veiled(self.client, each, self.shown).splitlines() for each in texts)
         names = (str(self.file), f"{self.file} (changed)" if self.after is not None else "no file")
         yield from difflib.unified_diff(before, after, *names, n=NEAR, lineterm="")
 
@@ -84,11 +85,12 @@ def installing(client: Client, file: Path, wanted: Mapping[str, Any]) -> Change:
             )
         case "absent":
             after = edited(client, file, lambda: lists.added(client, before or "", wanted))
-            return Change(client, file, before, after, keep=True)
+            return Change(client, file, before, after, lists.shown(wanted), keep=True)
         case _:
             values = entries.changes(client, found or {}, wanted)
             after = edited(client, file, lambda: lists.altered(client, before or "", values))
-            return backed(Change(client, file, before, after))
+            shown = lists.shown(wanted) | lists.shown(found)
+            return backed(Change(client, file, before, after, shown))
 
 
 def removing(client: Client, file: Path) -> Change:
@@ -101,7 +103,7 @@ def removing(client: Client, file: Path) -> Change:
     was = saved(Change(client, file, before, after))
     if edited(client, file, lambda: lists.added(client, was or "", found)) == before:
         after = was
-    return backed(Change(client, file, before, after))
+    return backed(Change(client, file, before, after, lists.shown(found)))
 
 
 def backed(change: Change) -> Change:

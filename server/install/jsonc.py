@@ -4,17 +4,24 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 DEEPEST = 200
+SPACE = " \t\r\n"
+STRING = r'"(?:[^"\\\x00-\x1f]++|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*+"'
+COMMENT = r"//[^\r\n]*+|/\*.*?\*/"
 TOKEN = re.compile(
-    r"""
-      (?P<space>[ \t\r\n]+)
-    | (?P<comment>//[^\r\n]*|/\*.*?\*/)
-    | (?P<string>"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*")
-    | (?P<number>-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.]))
-    | (?P<word>(?:true|false|null)\b)
-    | (?P<mark>[{}\[\],:])
+    rf"""
+      [{SPACE}]*+(?:
+        (?P<comment>{COMMENT})
+      | (?P<value>
+            [{{}}\[\],:]
+          | {STRING}
+          | -?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])
+          | (?:true|false|null)\b
+        )
+      | (?P<end>\Z)
+      )
     """,
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
@@ -24,22 +31,21 @@ class Unreadable(ValueError):
     """The text is no such JSON. The message says what, and in which line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     kind: str
     start: int
     end: int
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A value at text[start:end]. `members` are an object's, `items` an array's."""
+class Node(NamedTuple):
+    """A value at text[start:end]. `members` are an object's, `items` an array's; `said` is the text
+    of any other."""
 
     start: int
     end: int
     kind: str
-    scalar: Any = None
+    said: str = ""
     members: tuple["Member", ...] = ()
     items: tuple["Node", ...] = ()
 
@@ -50,11 +56,10 @@ class Node:
             return {member.key: member.node.value for member in self.members}
         if self.kind == "array":
             return [item.value for item in self.items]
-        return self.scalar
+        return json.loads(self.said)
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """`start` is where the key begins, `comma` where the comma after the value stands, if any."""
 
     key: str
@@ -74,16 +79,16 @@ class Reader:
     at: int = 0
 
     def __post_init__(self) -> None:
-        self.tokens = [t for t in tokens(self.text, self.comments) if t.kind == "value"]
+        found = tokens(self.text, self.comments)
+        self.tokens = [token for token in found if token.kind != "comment"]
 
     def here(self) -> Token:
-        if self.at < len(self.tokens):
-            return self.tokens[self.at]
-        return Token("end", len(self.text), len(self.text), "")
+        return self.tokens[self.at]
 
     def next(self) -> Token:
-        token = self.here()
-        self.at += 1
+        token = self.tokens[self.at]
+        if token.kind != "end":
+            self.at += 1
         return token
 
     def wrong(self, token: Token) -> Unreadable:
@@ -105,7 +110,7 @@ class Reader:
             return self.array(token, depth)
         if token.kind == "end" or token.text in ("}", "]", ",", ":"):
             raise self.wrong(token)
-        return Node(token.start, token.end, "scalar", scalar=json.loads(token.text))
+        return Node(token.start, token.end, "scalar", said=token.text)
 
     def object(self, opening: Token, depth: int) -> Node:
         members: list[Member] = []
@@ -115,7 +120,7 @@ class Reader:
                 raise self.wrong(key)
             self.take(":")
             node, comma = self.node(depth + 1), self.comma("}")
-            members.append(Member(json.loads(key.text), key.start, node, comma))
+            members.append(Member(unquoted(key.text), key.start, node, comma))
             if comma is None:
                 break
         return Node(opening.start, self.take("}").end, "object", members=tuple(members))
@@ -141,16 +146,22 @@ class Reader:
 
 
 def tokens(text: str, comments: bool) -> Iterator[Token]:
-    """Everything in the text, in order; `kind` is space, comment or value. Raises Unreadable."""
-    at = len(text) - len(text.removeprefix("\ufeff"))
-    while at < len(text):
+    """Everything in the text but white space, in order; `kind` is comment or value, and at last
+    end. Raises Unreadable."""
+    at, kind = len(text) - len(text.removeprefix("\ufeff")), ""
+    while kind != "end":
         found = TOKEN.match(text, at)
         if found is None or (found.lastgroup == "comment" and not comments):
             what = "has a comment" if found else "has something that is no JSON"
+            at += len(text[at:]) - len(text[at:].lstrip(SPACE))
             raise Unreadable(f"line {line_of(text, at)} {what}")
-        kind = found.lastgroup if found.lastgroup in ("space", "comment") else "value"
-        yield Token(kind or "", found.start(), found.end(), found.group())
-        at = found.end()
+        kind = found.lastgroup or ""
+        start, at = found.span(kind)
+        yield Token(kind, start, at, found[kind])
+
+
+def unquoted(text: str) -> str:
+    return json.loads(text) if "\\" in text else text[1:-1]
 
 
 def parse(text: str, *, comments: bool = True, commas: bool = True) -> Node:

@@ -1,7 +1,8 @@
 """A client's list of servers in the text of its file, whatever the format. Pure."""
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 import tomlkit
@@ -12,7 +13,9 @@ from .clients import Client
 from .entries import NAME
 
 VEIL = "…"
-SHOWN = {("command",), ("args",), ("type",), ("env", VARIABLE)}  # of our entry; others may be keys
+VEILED = re.compile(
+    rf"{jsonc.COMMENT}|{jsonc.STRING}(?P<colon>[{jsonc.SPACE}]*+(?=:))?", re.DOTALL | re.ASCII
+)
 TOML_COMMENT = re.compile(r"#.*")
 
 Unreadable = (jsonc.Unreadable, toml_edits.Unreadable)
@@ -69,60 +72,46 @@ def removed(client: Client, text: str) -> str:
     return json_edits.take(text, (client.table, NAME))
 
 
-def veiled(client: Client, text: str) -> str:
+def veiled(client: Client, text: str, shown: Collection[str]) -> str:
     """The text with nothing of the user's in it but names and numbers: entries of other servers
-    hold keys. Lines stay where they are, as far as a difference needs it."""
-    if not text.strip("\ufeff \t\r\n"):
-        return ""
+    hold keys. Strings that are `shown` stay."""
     if client.format == "toml":
-        return veiled_toml(client, text)
-    secret = set(strings(jsonc.parse(text), (), client.table))
-    said: list[str] = []
-    for token in jsonc.tokens(text.removeprefix("\ufeff"), comments=True):
-        place = token.start + len(text) - len(text.removeprefix("\ufeff"))
-        if token.kind == "comment":
-            said.append(f"// {VEIL}" if token.text.startswith("//") else f"/* {VEIL} */")
-        else:
-            said.append(f'"{VEIL}"' if place in secret else token.text)
-    return "".join(said)
+        document = tomlkit.parse(text.removeprefix("\ufeff"))
+        veil(cast("dict[str, Any]", document), shown)
+        said = tomlkit.dumps(document)  # pyright: ignore[reportUnknownMemberType]
+        return TOML_COMMENT.sub(f"# {VEIL}", said)
+
+    def one(found: re.Match[str]) -> str:
+        said = found[0]
+        if said.startswith("/"):
+            return f"// {VEIL}" if said.startswith("//") else f"/* {VEIL} */"
+        if found["colon"] is not None or json.loads(said) in shown:
+            return said
+        return f'"{VEIL}"'
+
+    return VEILED.sub(one, text)
 
 
-def strings(node: jsonc.Node, path: tuple[str, ...], table: str) -> Iterator[int]:
-    """Where the strings stand that are not ours to show."""
-    if ours(path, table):
-        return
-    if isinstance(node.scalar, str):
-        yield node.start
-    for member in node.members:
-        yield from strings(member.node, (*path, member.key), table)
-    for item in node.items:
-        yield from strings(item, path, table)
-
-
-def ours(path: tuple[str, ...], table: str) -> bool:
-    """Is it a value of our entry that holds no key?"""
-    return path[:2] == (table, NAME) and path[2:] in SHOWN
-
-
-def veiled_toml(client: Client, text: str) -> str:
-    document = tomlkit.parse(text.removeprefix("\ufeff"))
-    veil(cast("dict[str, Any]", document), (), client.table)
-    return TOML_COMMENT.sub(f"# {VEIL}", tomlkit.dumps(document))  # pyright: ignore[reportUnknownMemberType]
-
-
-def veil(table: dict[str, Any], path: tuple[str, ...], list_name: str) -> None:
+def veil(table: dict[str, Any], shown: Collection[str]) -> None:
     for key, value in list(table.items()):
-        here = (*path, key)
-        if ours(here, list_name):
-            continue
         if isinstance(value, dict):
-            veil(cast("dict[str, Any]", value), here, list_name)
-        elif isinstance(value, str):
+            veil(cast("dict[str, Any]", value), shown)
+        elif isinstance(value, str) and value not in shown:
             table[key] = VEIL
         elif isinstance(value, list):
             items = cast("list[Any]", value)
             tables = [cast("dict[str, Any]", each) for each in items if isinstance(each, dict)]
             for each in tables:
-                veil(each, here, list_name)
-            if items and not tables:
+                veil(each, shown)
+            if any(not isinstance(each, dict) and each not in shown for each in items):
                 table[key] = [VEIL]
+
+
+def shown(entry: Entry | None) -> set[str]:
+    """The strings of our entry that are no keys."""
+    said = entry or {}
+    env, args = said.get("env"), said.get("args")
+    parts: list[Any] = [said.get("command"), said.get("type")]
+    parts += cast("list[Any]", args) if isinstance(args, list) else []
+    parts += [cast("Entry", env).get(VARIABLE)] if isinstance(env, dict) else []
+    return {part for part in parts if isinstance(part, str)}
