@@ -17,6 +17,7 @@ from typing import Any
 import click
 from registry import DESCRIPTION, ROOT, TITLE, keyed, version
 
+from roundhouse_mcp.providers.catalog import Provider
 from roundhouse_mcp.server.install.clients import rows
 from roundhouse_mcp.server.install.launcher import PACKAGE
 
@@ -75,30 +76,36 @@ def manifest() -> dict[str, Any]:
         "author": {"name": "The Roundhouse authors"},
         "license": "Apache-2.0",
         "keywords": ["llm", "router", "budget", "ollama"],
-        "server": {
-            "type": "uv",
-            "entry_point": "main.py",
-            "mcp_config": {
-                "command": "uv",
-                "args": ["run", "--quiet", "--project", "${__dirname}", "${__dirname}/main.py"],
-                "env": {row.key_env[0]: f"${{user_config.{row.name}}}" for row in keyed()},
-            },
-        },
+        "server": started(),
         "tools": [{"name": name, "description": said} for name, said in TOOLS.items()],
-        "user_config": {
-            row.name: {
-                "type": "string",
-                "title": f"{row.title} API key",
-                "description": f"Switches {row.title} on. Leave it empty if you have none.",
-                "sensitive": True,
-                "required": False,
-            }
-            for row in keyed()
-        },
+        "user_config": {row.name: field(row) for row in keyed()},
         "compatibility": {
             "platforms": ["darwin", "win32", "linux"],
             "runtimes": {"python": ">=3.11"},
         },
+    }
+
+
+def started() -> dict[str, Any]:
+    """By uv, which is told where the project is and left in the folder the client starts it in."""
+    return {
+        "type": "uv",
+        "entry_point": "main.py",
+        "mcp_config": {
+            "command": "uv",
+            "args": ["run", "--quiet", "--project", "${__dirname}", "${__dirname}/main.py"],
+            "env": {row.key_env[0]: f"${{user_config.{row.name}}}" for row in keyed()},
+        },
+    }
+
+
+def field(row: Provider) -> dict[str, Any]:
+    return {
+        "type": "string",
+        "title": f"{row.title} API key",
+        "description": f"Switches {row.title} on. Leave it empty if you have none.",
+        "sensitive": True,
+        "required": False,
     }
 
 

@@ -43,8 +43,8 @@ def keyed() -> list[Provider]:
     ]
 
 
-def document() -> dict[str, Any]:
-    variables: list[dict[str, Any]] = [
+def variables() -> list[dict[str, Any]]:
+    said: list[dict[str, Any]] = [
         {
             "name": row.key_env[0],
             "description": f"API key of {row.title}; switches it on.",
@@ -52,13 +52,17 @@ def document() -> dict[str, Any]:
         }
         for row in keyed()
     ]
-    variables.append(
+    said.append(
         {
             "name": VARIABLE,
             "description": "Where configuration, keys and ledger are; ~/.roundhouse if not set.",
             "format": "filepath",
         }
     )
+    return said
+
+
+def document() -> dict[str, Any]:
     return {
         "$schema": SCHEMA,
         "name": NAME,
@@ -74,7 +78,7 @@ def document() -> dict[str, Any]:
                 "runtimeHint": "uvx",
                 "transport": {"type": "stdio"},
                 "packageArguments": [{"type": "positional", "value": "serve"}],
-                "environmentVariables": variables,
+                "environmentVariables": variables(),
             }
         ],
     }

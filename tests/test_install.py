@@ -4,7 +4,7 @@ import json
 import re
 import stat
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,10 @@ from roundhouse_mcp.server.__main__ import command_line
 from roundhouse_mcp.server.errors import ConfigError
 from roundhouse_mcp.server.install import changes, clients, entries, launcher
 from roundhouse_mcp.server.install.changes import BACKUP
-from roundhouse_mcp.server.install.clients import Client, Machine, Platform
+from roundhouse_mcp.server.install.clients import Client, Machine
 from roundhouse_mcp.server.install.launcher import Launcher
 
 GOLDEN = Path(__file__).parent / "install"
-PAGE = Path(__file__).parent.parent / "docs" / "install.md"
 PINNED = launcher.published("0.1.0")
 CLIENTS = list(clients.rows().values())
 Run = Callable[..., Result]
@@ -251,7 +250,7 @@ def test_a_file_that_cannot_be_understood_is_left_as_it_is(
     run: Run, home: Path, name: str, content: str | bytes, sentence: str
 ) -> None:
     content = content if isinstance(content, bytes) else content.encode()
-    file = machine(home).file_of(clients.rows()[name])
+    file = Machine("linux", home, {}).file_of(clients.rows()[name])
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
 
@@ -414,133 +413,7 @@ def test_what_is_printed_for_by_hand_is_the_entry_and_nothing_is_written(
     said = run(f"install {client.name} --print").output
 
     first, _, text = said.partition("\n\n")
-    assert first == f"In {machine(home).file_of(client)}:"
+    assert first == f"In {Machine('linux', home, {}).file_of(client)}:"
     tables = tomllib.loads(text) if client.format == "toml" else json.loads(text)
     assert tables[client.table]["roundhouse"]["args"][-2:] == ["--client", client.label]
     assert list(home.iterdir()) == []
-
-
-def machine(home: Path, platform: Platform = "linux", **environ: str) -> Machine:
-    return Machine(platform, home, environ)
-
-
-PLACES: Mapping[str, tuple[str, ...]] = {
-    "claude-desktop": (
-        ".config/Claude/claude_desktop_config.json",
-        "Library/Application Support/Claude/claude_desktop_config.json",
-        "AppData/Roaming/Claude/claude_desktop_config.json",
-    ),
-    "claude-code": (".claude.json",) * 3,
-    "cursor": (".cursor/mcp.json",) * 3,
-    "vscode": (
-        ".config/Code/User/mcp.json",
-        "Library/Application Support/Code/User/mcp.json",
-        "AppData/Roaming/Code/User/mcp.json",
-    ),
-    "zed": (
-        ".config/zed/settings.json",
-        ".config/zed/settings.json",
-        "AppData/Roaming/Zed/settings.json",
-    ),
-    "windsurf": (".codeium/windsurf/mcp_config.json",) * 3,
-    "codex": (".codex/config.toml",) * 3,
-    "gemini": (".gemini/settings.json",) * 3,
-    "lmstudio": (".lmstudio/mcp.json",) * 3,
-}
-
-
-@every_client
-def test_every_client_keeps_its_file_where_its_platform_wants_it(client: Client) -> None:
-    home = Path("/home/u")
-    found = [machine(home, each).file_of(client) for each in ("linux", "macos", "windows")]
-
-    assert found == [home / place for place in PLACES[client.name]]
-
-
-@pytest.mark.parametrize(
-    ("name", "platform", "environ", "file"),
-    [
-        ("zed", "linux", {"XDG_CONFIG_HOME": "/etc/u"}, "/etc/u/zed/settings.json"),
-        ("zed", "macos", {"XDG_CONFIG_HOME": "/etc/u"}, "/home/u/.config/zed/settings.json"),
-        ("zed", "linux", {"XDG_CONFIG_HOME": "relative"}, "/home/u/.config/zed/settings.json"),
-        ("vscode", "windows", {"APPDATA": "/d/Roaming"}, "/d/Roaming/Code/User/mcp.json"),
-        ("codex", "linux", {"CODEX_HOME": "/srv/codex"}, "/srv/codex/config.toml"),
-        ("claude-code", "macos", {"CLAUDE_CONFIG_DIR": "/srv/c"}, "/srv/c/.claude.json"),
-        ("gemini", "linux", {"GEMINI_CLI_HOME": "/srv/g"}, "/srv/g/.gemini/settings.json"),
-    ],
-)
-def test_variables_move_a_clients_file(
-    name: str, platform: Platform, environ: dict[str, str], file: str
-) -> None:
-    found = machine(Path("/home/u"), platform, **environ).file_of(clients.rows()[name])
-
-    assert found == Path(file)
-
-
-CACHE = Path("/home/u/.cache/uv/archive-v0/Yr")
-CLONE = {"url": "file:///home/u/my%20clone", "dir_info": {"editable": True}}
-COMMIT = {"url": "https://example.com/r.git", "vcs_info": {"vcs": "git", "commit_id": "c0ffee"}}
-FROM_UVX = "/home/u/.local/bin/uvx"
-
-
-@pytest.mark.parametrize(
-    ("prefix", "script", "origin", "expected"),
-    [
-        (CACHE, CACHE / "bin/roundhouse-mcp", None, (FROM_UVX, "roundhouse-mcp==0.2.0")),
-        (
-            CACHE,
-            CACHE / "bin/roundhouse-mcp",
-            CLONE,
-            (FROM_UVX, "--from", "/home/u/my clone", "roundhouse-mcp"),
-        ),
-        (
-            CACHE,
-            CACHE / "bin/roundhouse-mcp",
-            COMMIT,
-            (FROM_UVX, "--from", "git+https://example.com/r.git@c0ffee", "roundhouse-mcp"),
-        ),
-        (
-            Path("/home/u/.local/share/uv/tools/roundhouse-mcp"),
-            Path("/home/u/.local/bin/roundhouse"),
-            None,
-            ("/home/u/.local/bin/roundhouse",),
-        ),
-        (
-            Path("/home/u/clone/.venv"),
-            Path("/home/u/clone/.venv/bin/roundhouse"),
-            CLONE,
-            ("/home/u/clone/.venv/bin/roundhouse",),
-        ),
-        (
-            Path("/home/u/clone/.venv"),
-            Path("/home/u/clone/server/__main__.py"),
-            CLONE,
-            ("/scripts/roundhouse",),
-        ),
-    ],
-)
-def test_an_entry_starts_what_is_running_and_pins_what_uvx_fetches(
-    prefix: Path, script: Path, origin: Mapping[str, Any] | None, expected: tuple[str, ...]
-) -> None:
-    found = launcher.launcher(
-        prefix=prefix,
-        script=script,
-        scripts=Path("/scripts"),
-        origin=origin,
-        version="0.2.0",
-        uvx=FROM_UVX,
-    )
-
-    assert (found.command, *found.args) == expected
-
-
-@pytest.mark.skipif(not PAGE.exists(), reason="the page is not beside the tests")
-@every_client
-def test_the_page_names_every_clients_files(client: Client) -> None:
-    lines = PAGE.read_text(encoding="utf-8").splitlines()
-    row = next(line for line in lines if line.startswith(f"| `{client.name}` |"))
-
-    assert all(Path(place).name in row for place in PLACES[client.name])
-    project = [cell.strip() for cell in row.split("|")][3]
-    assert project == (f"`{client.project}`" if client.project else "")
-    assert ("cannot be set" in row) == (not client.waits)
