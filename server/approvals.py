@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import anyio
 
+from . import waiting
 from .candidates import Candidate, Plan
 from .errors import Declined, OverBudget
 from .ledger import approval_rows
@@ -73,6 +74,7 @@ async def granted(run: Run, plan: Plan) -> Candidate | None:
     if approval.state == "waiting":
         if run.asks == "afterwards":
             raise NeedsApproval(approval.id, question_words(approval))
+        waiting.wait_for_user(run, candidate, approval.id)
         approval = await answered(run, approval, patience_s)
     if approval.state != "approved":
         raise refusal(run, approval)

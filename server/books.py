@@ -204,7 +204,7 @@ def open_attempt(db: Connection, opening: Opening) -> Opened:
             approval=opening.approval,
         )
     epochs = admit(db, (row.provider, row.model), opening) if opening.guarded else {}
-    show(db, row)
+    records.begin(db, row)
     if opening.takes_turn:
         measures.take_turn(db)
     return Opened(epochs=epochs, warned=tuple(warned))
@@ -230,27 +230,6 @@ def admit(db: Connection, key: Key, opening: Opening) -> dict[Key, int]:
     if won is None:
         raise NotAdmitted(Block(reason="half_open", detail="another call is testing it"))
     return {each: won.get(each, rows[each].epoch) for each in both}
-
-
-def show(db: Connection, row: InflightRow) -> None:
-    if row.attempt == 1:
-        records.begin(db, row)
-        return
-    records.advance(
-        db,
-        row.call_id,
-        provider=row.provider,
-        model=row.model,
-        phase=row.phase,
-        attempt=row.attempt,
-        attempt_started=row.attempt_started,
-        first_token_at=None,
-        output_tokens=0,
-        beat=row.beat,
-        reserved_nano=row.reserved_nano,
-        next_try_at=None,
-        trail=row.trail,
-    )
 
 
 def close_attempt(db: Connection, closing: Closing, ending: Ending | None) -> None:
@@ -311,7 +290,16 @@ def judge(db: Connection, attempt: AttemptRow, verdict: Verdict, now: float, by:
 
 
 def waiting(db: Connection, call_id: str, next_try_at: float, trail: str) -> None:
-    records.advance(db, call_id, phase="retry", next_try_at=next_try_at, trail=trail)
+    records.advance(
+        db,
+        call_id,
+        phase="retry",
+        next_try_at=next_try_at,
+        first_token_at=None,
+        output_tokens=0,
+        reserved_nano=0,
+        trail=trail,
+    )
 
 
 def end(db: Connection, ending: Ending) -> bool:

@@ -162,6 +162,9 @@ def planned(decision: Data, attempts: Sequence[Data]) -> Iterator[str]:
         yield from folded(f"{candidate_words(n, candidate)} -> {became}")
     if not candidates:
         yield from folded("nowhere")
+    for each in listed(decision.get("passed_by")):
+        why = ", ".join(str(each[name]) for name in ("reason", "detail") if each.get(name))
+        yield from folded(f"{name_of(each)} was passed by when its turn came: {why}")
     yield from left_out(decision)
 
 

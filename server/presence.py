@@ -3,6 +3,8 @@
 import json
 import os
 import platform
+import stat
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from importlib.metadata import version
@@ -14,6 +16,7 @@ from . import books, budgets, following
 from .budgets import Window
 from .desk import Client, Desk
 from .errors import LedgerUnavailable
+from .home import fingerprint
 from .ledger import records, servers
 from .ledger.servers import ServerRow
 
@@ -52,6 +55,8 @@ async def show_progress(desk: Desk) -> None:
         with suppress(LedgerUnavailable):
             if running and await desk.ledger.read(servers.watching, desk.clock()):
                 desk.ledger.write_or_drop(records.beat_many, progress(running), desk.clock())
+                if decided := decisions(running):
+                    desk.ledger.write_or_drop(records.decide, decided)
 
 
 def progress(running: "Iterable[Run]") -> list[records.Progress]:
@@ -60,11 +65,23 @@ def progress(running: "Iterable[Run]") -> list[records.Progress]:
             call_id=run.call_id,
             phase=run.phase,
             output_tokens=run.observed().output or 0,
-            first_token_at=run.first_token_at,
+            first_token_at=run.trying.first_chunk_at,
         )
         for run in running
         if run.trying is not None and run.trying.opened is not None
     ]
+
+
+def decisions(running: "Iterable[Run]") -> list[tuple[str, str]]:
+    """Why each call goes where it goes, once, while it has not ended."""
+    from . import rows  # whoever has calls has it loaded; the start does without
+
+    found: list[tuple[str, str]] = []
+    for run in running:
+        if not run.explained and not run.recorded and (told := rows.decision(run)) is not None:
+            run.explained = True
+            found.append((run.call_id, told))
+    return found
 
 
 def meet(desk: Desk, client: Client) -> None:
@@ -92,4 +109,21 @@ def server_row(desk: Desk) -> ServerRow:
         started=now,
         beat=now,
         keys_present=json.dumps(sorted(desk.registry.keys_present())),
+        log_path=error_log(),
+        config_file=fingerprint(desk.home.config),
     )
+
+
+def error_log() -> str | None:
+    """The file our messages go to. None where they go to whoever started us, as clients have it,
+    or where the system does not tell a file's name."""
+    try:
+        if not stat.S_ISREG(os.fstat(2).st_mode):
+            return None
+        if sys.platform == "darwin":
+            import fcntl
+
+            return fcntl.fcntl(2, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0").decode()
+        return os.readlink("/proc/self/fd/2")
+    except (OSError, ValueError):
+        return None

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 
 from ..providers.errors import Throttled
@@ -39,35 +39,45 @@ def one_line(text: str, limit: int = ERROR_CHARS) -> str:
     return " ".join(text.split())[:limit]
 
 
-def opening(run: Run, trying: Trying) -> Opening:
-    desk, candidate = run.desk, trying.candidate
-    now, trying.estimated = desk.clock(), input_expected(run.asked)
-    reserve = candidate.held_nano
-    if not reserve and candidate.offer.provider.cost_field is None:
-        reserve = None  # it costs nothing, and its provider cannot say otherwise
-    row = InflightRow(
+def waiting(run: Run, candidate: Candidate) -> InflightRow:
+    """A call whose next attempt will be at this candidate, as soon as there is a place."""
+    desk = run.desk
+    return InflightRow(
         call_id=run.call_id,
         tool=run.wish.tool,
         server=desk.server_id,
         owner=desk.ledger.owner,
         client=run.client.name,
         project=desk.project,
-        phase="connect",
+        phase="queue",
         started=run.started,
-        beat=now,
+        beat=desk.clock(),
         task=run.wish.task,
         strategy=run.plan.strategy if run.plan else None,
         privacy=run.wish.privacy,
         provider=candidate.offer.provider.name,
         model=candidate.offer.model,
-        attempt=trying.n,
-        attempt_started=trying.started,
-        input_tokens=trying.estimated,
-        reserved_nano=reserve or 0,
+        attempt=len(run.rows),
+        input_tokens=input_expected(run.asked),
         trail=run.trail(),
     )
+
+
+def opening(run: Run, trying: Trying) -> Opening:
+    desk, candidate = run.desk, trying.candidate
+    now, trying.estimated = desk.clock(), input_expected(run.asked)
+    reserve = candidate.held_nano
+    if not reserve and candidate.offer.provider.cost_field is None:
+        reserve = None  # it costs nothing, and its provider cannot say otherwise
+    shown = replace(
+        waiting(run, candidate),
+        phase="connect",
+        attempt=trying.n,
+        attempt_started=trying.started,
+        reserved_nano=reserve or 0,
+    )
     return Opening(
-        inflight=row,
+        inflight=shown,
         reservation=trying.reservation,
         reserve_nano=reserve,
         windows=candidate.offer.windows,
@@ -220,10 +230,19 @@ def ending(run: Run, declined: Declined | None) -> Ending:
         cost_kind=kind,
         trail=run.trail(),
     )
-    decision = results.compact(results.decision_of(run.plan)) if run.plan else None
     return Ending(
-        call=row, attempts=tuple(run.rows), decision=decision, refusal=refusal(run, declined)
+        call=row, attempts=tuple(run.rows), decision=decision(run), refusal=refusal(run, declined)
     )
+
+
+def decision(run: Run) -> str | None:
+    """The plan as JSON, with the candidates whose turn came when they were not free any more."""
+    if run.plan is None:
+        return None
+    said = results.decision_of(run.plan)
+    if run.passed_by:
+        said["passed_by"] = [results.excluded_of(each) for each in run.passed_by]
+    return results.compact(said)
 
 
 def refusal(run: Run, declined: Declined | None) -> Refusal | None:

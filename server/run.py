@@ -34,8 +34,9 @@ KEYS_S = 600.0  # how long an idempotency key is remembered
 class Trying:
     """The attempt being made. `begun` and `first_chunk_s`, seconds after it, are of the monotonic
     clock: wall clocks step. `sent`: the request may have reached the provider. `unanswered`: the
-    tokens of embedding batches whose fate is not known. `run_out_s`: the provider said that it
-    takes no more for so long. `estimated`: the tokens it probably reads."""
+    tokens of embedding batches whose fate is not known. `loading` is what its engine does before it
+    can answer. `run_out_s`: the provider said that it takes no more for so long. `estimated`: the
+    tokens it probably reads."""
 
     n: int
     candidate: Candidate
@@ -53,6 +54,7 @@ class Trying:
     run_out_s: float | None = None
     error: UpstreamError | None = None
     patience_s: float = 0.0
+    loading: str = ""
     parts: list[Embedding] = field(default_factory=list[Embedding])
     unanswered: int = 0
     estimated: int = 0
@@ -72,7 +74,7 @@ class Run:
     is asked again; `passed_by` are candidates another call was faster at; `races` counts
     the plans made anew because money was taken, the last for the refusal `raced`. `asks` is how
     the client can ask its user (approvals.py), `awaits` the question that waits for an answer,
-    `approval` the one that was allowed."""
+    `approval` the one that was allowed. `explained`: those who watch know its plan."""
 
     desk: "Desk"
     registry: "Registry"
@@ -118,6 +120,7 @@ class Run:
     declined: Declined | None = None
     crash: Exception | None = None
     recorded: bool = False
+    explained: bool = False
     turn_pending: bool = False
     ended: float | None = None
     took_s: float | None = None

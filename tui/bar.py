@@ -8,10 +8,13 @@ from textual import events
 from .lines import Lines
 from .watching import watching_of
 
-TABS = (
+TABS = (  # mode, key, title, its short form
     ("live", "1", "Live", "Live"),
     ("budgets", "2", "Budgets", "Bud"),
     ("circuits", "3", "Circuits", "Circ"),
+    ("providers", "4", "Providers", "Prov"),
+    ("cost", "5", "Cost", "Cost"),
+    ("servers", "6", "Servers", "Srv"),
 )
 
 
@@ -30,7 +33,7 @@ class Bar(Lines):
             if cell_len(left) + cell_len(right) + 2 <= width:
                 break
         else:
-            left, self.ends = tab_line("", short, current)
+            left, self.ends = tab_line("", short, current, tight=True)
         gap = max(1, width - cell_len(left + right) - 1)
         self.show([left + " " * gap + right])
 
@@ -42,12 +45,12 @@ class Bar(Lines):
 
 
 def tab_line(
-    title: str, tabs: Sequence[tuple[str, str]], current: str
+    title: str, tabs: Sequence[tuple[str, str]], current: str, *, tight: bool = False
 ) -> tuple[str, list[tuple[int, int, str]]]:
     """The tabs as text, and where each begins and ends."""
     line, ends = title, list[tuple[int, int, str]]()
     for name, text in tabs:
         begin = cell_len(line)
-        line += f"[{text}]" if name == current else f" {text} "
+        line += f"[{text}]" if name == current else f" {text}" if tight else f" {text} "
         ends.append((begin, cell_len(line), name))
     return line, ends

@@ -1,156 +1,148 @@
-"""One call looked at closely: why it went where it went, and its attempts on a time line."""
+"""One call looked at closely: why it went where it went, its attempts, its money, its end."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from ..server.ledger.watch import Finished, Running, Tried
-from . import glyphs
-from .calls import cost, target
-from .draw import Phase, fit, time_line, time_scale, wrap
-from .figures import duration, money, tokens
-from .reader import Detail
+from ..server.ledger.closeup import Correction, Host, Tried
+from ..server.ledger.watch import Finished, Running, Server
+from .calls import cost_of
+from .closeup import Detail
+from .draw import fit, fold, wrap
+from .figures import duration, money, time_of_day, tokens
 from .rows import Look
+from .waterfall import WIDE, waterfall
+from .why import reasons
 
-CANDIDATES_TOLD = 6
-ALIKE = 2
+UNSTORED = "PROMPT not stored, nor is the answer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What else is known of a call: the servers that live, and whether its own does."""
+
+    servers: Sequence[Server] = ()
+    gone: bool = False
 
 
 def detail_lines(
-    call: Running | Finished, detail: Detail | None, look: Look, width: int
+    call: Running | Finished,
+    detail: Detail | None,
+    around: Around,
+    look: Look,
+    width: int,
+    height: int,
 ) -> list[str]:
-    """Everything known of one call: why it went where it went, its attempts on a time line."""
+    """Everything known of one call, in at most `height` lines of `width` cells; what is left out
+    first are the earliest attempts."""
     seen = detail if detail and detail.call_id == call.call_id else Detail(call_id=call.call_id)
-    head = [call.tool, call.task or "no task", call.strategy or "priority", f"for {call.client}"]
-    said = " · ".join([f"call {call.call_id}", *head, call.project])
-    lines = [fit(said, width).rstrip(), *why_lines(seen.why, width)]
-    lines += waterfall(call, seen.attempts, look, width)
-    if isinstance(call, Running):
-        if call.trail:
-            lines.append(f"BEFORE {call.trail}")
-        held = money(call.reserved_nano, about=call.reserved_nano > 0)
-        lines.append(f"HELD  {held} until it ends · attempts are listed when it ends")
-    else:
-        lines.append(token_line(call))
-        if call.error:
-            lines.append(f"ERROR {call.error}")
-    return [*lines, "prompt and answer are not stored"]
-
-
-def token_line(call: Finished) -> str:
-    first = call.first_token_at
-    parts = [
-        f"TOKENS in {tokens(call.input_tokens)} (cached {tokens(call.cached_tokens)})",
-        f"out {tokens(call.output_tokens)}",
-        f"reasoning {tokens(call.reasoning_tokens)}",
-        f"first token after {duration(first - call.started)}" if first else "no token",
+    above = [*head_lines(call, seen, around, look, width), *why_lines(call, seen, look, width)]
+    below = [
+        line for lines in (end_lines(call, seen, look), budget_lines(call, seen)) for line in lines
     ]
-    if call.usage_estimated:
-        parts.append("estimated")
-    return " · ".join(parts)
+    below = [line for each in (*below, UNSTORED) for line in fold(each, width, indent=8)]
+    most = max(2, height - len(above) - len(below) - 1)
+    drawn = waterfall(call, seen.attempts, seen.corrected, look, width, most)
+    return [fit(line, width).rstrip() for line in (*above, *drawn, *below)]
 
 
-def why_lines(why: Any, width: int) -> list[str]:
-    """The routing decision: candidates in order, then who was left out and why."""
-    if not isinstance(why, dict):
-        return ["WHY   the decision is written when the call ends"]
-    decision = cast("Mapping[str, Any]", why)
-    parts = [
-        f"{rank} {name_of(candidate)}: {reason_of(candidate.get('why'))}"
-        for rank, candidate in enumerate(mappings(decision.get("candidates")), 1)
-    ]
-    parts = [*parts[:CANDIDATES_TOLD], *left_out(mappings(decision.get("excluded")))]
-    lines = wrap([fit(p, width - 6).rstrip() for p in parts], width, indent=6, between=" · ")
+def head_lines(
+    call: Running | Finished, seen: Detail, around: Around, look: Look, width: int
+) -> list[str]:
+    asked = " · ".join((call.tool, call.task or "no task", call.strategy or "priority"))
+    by = " ".join(filter(None, (process_of(call, seen.host, around), call.project)))
+    if width >= WIDE:
+        return [f"call {call.call_id} · {asked} · {by}"]
+    return [f"call {call.call_id} · {state_of(call, around, look)}", f"{asked}   {by}"]
+
+
+def state_of(call: Running | Finished, around: Around, look: Look) -> str:
+    if isinstance(call, Finished):
+        return f"{call.status} after {duration(call.ended - call.started)}"
+    if around.gone:
+        return "its server is gone"
+    return f"{call.phase} since {duration(look.now - call.started)}"
+
+
+def process_of(call: Running | Finished, host: Host | None, around: Around) -> str:
+    """`cursor pid 8123`."""
+    pid = host.pid if host else None
+    pid = pid or next((one.pid for one in around.servers if one.id == call.server), None)
+    return f"{call.client} pid {pid}" if pid else call.client
+
+
+def why_lines(call: Running | Finished, seen: Detail, look: Look, width: int) -> list[str]:
+    """Beside each other where there is room, else one under the other."""
+    parts = reasons(seen.why, seen.attempts, look, ended=isinstance(call, Finished))
+    if width < WIDE:
+        return ["WHY", *(fit(f" {part}", width).rstrip() for part in parts)]
+    parts = [fit(part, width - 6).rstrip() for part in parts]
+    lines = wrap(parts, width, indent=6, between=" · ")
     return [("WHY   " if not index else "      ") + line for index, line in enumerate(lines)]
 
 
-def left_out(excluded: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Each with its reason; many with the same reason, such as no key, on one line."""
-    by_reason: dict[str, list[Mapping[str, Any]]] = {}
-    for one in excluded:
-        by_reason.setdefault(str(one.get("reason")).replace("_", " "), []).append(one)
-    told: list[str] = []
-    for reason, members in by_reason.items():
-        if len(members) > ALIKE:
-            told.append(f"{glyphs.FAILED} {len(members)} others: {reason}")
-        else:
-            told += [
-                f"{glyphs.FAILED} {name_of(one)}: {one.get('detail') or reason}" for one in members
-            ]
-    return told
+def end_lines(call: Running | Finished, seen: Detail, look: Look) -> list[str]:
+    lines = [token_line(call)]
+    errors = attempt_errors(seen.attempts)
+    if isinstance(call, Finished) and call.error:
+        errors.append(call.error)
+    if errors:
+        lines.append(f"ERROR   {' · '.join(errors)}")
+    for each in seen.corrected:
+        changed = ("+" if each.delta_nano >= 0 else "") + money(each.delta_nano)
+        said = f"attempt {each.attempt} {changed}, {each.why} (by {each.by}"
+        lines.append(f"LATER   {said}, {time_of_day(each.at, look.zone)})")
+    return lines
 
 
-def mappings(value: Any) -> list[Mapping[str, Any]]:
-    items = cast("list[Any]", value) if isinstance(value, list) else []
-    return [cast("Mapping[str, Any]", item) for item in items if isinstance(item, dict)]
+def attempt_errors(attempts: Sequence[Tried]) -> list[str]:
+    """What went wrong, once for all attempts at which it did."""
+    told: dict[str, list[str]] = {}
+    for tried in attempts:
+        if tried.error and tried.outcome != "ok":
+            told.setdefault(tried.error, []).append(str(tried.n))
+    return [f"attempt {', '.join(numbers)}: {error}" for error, numbers in told.items()]
 
 
-def name_of(candidate: Mapping[str, Any]) -> str:
-    return f"{candidate.get('provider')}/{candidate.get('model')}"
-
-
-def reason_of(why: Any) -> str:
-    return (
-        ", ".join(str(part) for part in cast("list[Any]", why))
-        if isinstance(why, list)
-        else str(why)
-    )
-
-
-def waterfall(
-    call: Running | Finished, attempts: Sequence[Tried], look: Look, width: int
-) -> list[str]:
-    """One line per attempt, and one per wait before it, on a common time line."""
-    end = look.now if isinstance(call, Running) else call.ended
-    name, after = (26, 30) if width >= 100 else (22, 18)
-    room = max(8, width - name - after - 5)
-    lines: list[str] = []
-    for tried in attempts[-8:]:
-        if tried.waited_s > 0:
-            pause = Phase(kind="pause", begin=tried.started - tried.waited_s, end=tried.started)
-            line = time_line([pause], begin=call.started, end=end, width=room)
-            said = f"wait {duration(tried.waited_s)} {tried.waited_for or ''}"
-            lines.append(f"    {fit(said, name)} {line}".rstrip())
-        line = time_line(phases_of(tried), begin=call.started, end=end, width=room)
-        model = fit(f"{tried.provider}/{tried.model}", name)
-        lines.append(f" {tried.n:>2} {model} {line} {fit(outcome_of(tried), after)}".rstrip())
+def token_line(call: Running | Finished) -> str:
     if isinstance(call, Running):
-        lines.append(current_line(call, name=name, room=room, look=look))
-    if not lines:
-        return ["ATTEMPTS none: nothing was sent"]
-    head = fit("ATTEMPTS", name + 5) + time_scale(end - call.started, room)
-    return [head.rstrip(), *lines]
+        said = f"TOKENS  in ~{tokens(call.input_tokens)} · out {tokens(call.output_tokens)}"
+        first, tail = call.first_token_at, ""
+    else:
+        said = (
+            f"TOKENS  in {tokens(call.input_tokens)} (cached {tokens(call.cached_tokens)})"
+            f" · out {tokens(call.output_tokens)} · reasoning {tokens(call.reasoning_tokens)}"
+        )
+        first, tail = call.first_token_at, " · estimated" if call.usage_estimated else ""
+    heard = f"first token after {duration(first - call.started)}" if first else "no token yet"
+    return f"{said} · {heard}{tail}"
 
 
-def current_line(call: Running, *, name: int, room: int, look: Look) -> str:
-    phases: list[Phase] = []
-    begun = call.attempt_started or call.started
-    first = call.first_token_at if call.phase == "stream" else None
-    phases.append(Phase(kind="waiting", begin=begun, end=first or look.now))
-    if first:
-        phases.append(Phase(kind="streaming", begin=first, end=look.now))
-    line = time_line(phases, begin=call.started, end=look.now, width=room)
-    model = fit(target(call) or "choosing", name)
-    return f" {call.attempt:>2} {model} {line} {glyphs.RUNNING} {call.phase}"
+def budget_lines(call: Running | Finished, seen: Detail) -> list[str]:
+    lines: list[str] = []
+    if isinstance(call, Running):
+        said = f"reserved {money(call.reserved_nano, about=call.reserved_nano > 0)}"
+        lines.append(f"BUDGET  {said} until it ends, in {', '.join(seen.budgets) or 'no budget'}")
+    else:
+        reserved = [tried.reserved_nano for tried in seen.attempts if tried.reserved_nano]
+        most = f" · reserved {money(sum(reserved))}" if reserved else ""
+        lines.append(f"COST    {total(call, seen)}{most}")
+    named = [f"{tried.n} {told}" for tried in seen.attempts if (told := request_of(tried))]
+    return [*lines, *([f"REQUEST {' · '.join(named)}"] if named else [])]
 
 
-def phases_of(tried: Tried) -> list[Phase]:
-    if tried.first_token_at is None:
-        kind = "waiting" if tried.outcome == "ok" else "failed"
-        return [Phase(kind=kind, begin=tried.started, end=tried.ended)]
-    return [
-        Phase(kind="waiting", begin=tried.started, end=tried.first_token_at),
-        Phase(
-            kind="streaming" if tried.outcome == "ok" else "failed",
-            begin=tried.first_token_at,
-            end=tried.ended,
-        ),
-    ]
+def request_of(tried: Tried) -> str:
+    """What to name when asking the provider about an attempt."""
+    other = tried.answered_by not in (None, tried.model)
+    by = f"answered by {tried.answered_by}" if other else None
+    return ", ".join(filter(None, (tried.provider_request_id, by)))
 
 
-def outcome_of(tried: Tried) -> str:
-    about = tried.cost_kind in ("estimated", "presumed")
-    paid = cost(tried.cost_nano, tried.cost_kind, about)
-    if tried.outcome == "ok":
-        return f"{glyphs.OK} ok  {tokens(tried.output_tokens)} out  {paid}"
-    status = f" {tried.http_status}" if tried.http_status else ""
-    return f"{glyphs.FAILED}{status} {tried.outcome.replace('_', ' ')}  {paid}"
+def total(call: Finished, seen: Detail) -> str:
+    if not seen.corrected:
+        return cost_of(call)
+    correction = Correction(
+        call_id=call.call_id,
+        delta_nano=sum(each.delta_nano for each in seen.corrected),
+        attempts=len({each.attempt for each in seen.corrected}),
+    )
+    return f"{cost_of(call, correction)}, corrected (was {cost_of(call)})"

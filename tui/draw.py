@@ -31,6 +31,20 @@ def wrap(parts: Sequence[str], width: int, *, indent: int, between: str) -> list
     return lines
 
 
+def fold(text: str, width: int, *, indent: int) -> list[str]:
+    """Words on as many lines as they need; the later lines are set in."""
+    lines: list[str] = []
+    line = ""
+    for word in text.split(" "):
+        joined = f"{line} {word}" if line else word
+        if line.strip() and cell_len(joined) > width:
+            lines.append(line)
+            line = " " * min(indent, width // 2) + word
+        else:
+            line = joined
+    return [*lines, line]
+
+
 def bar(*, spent: float, held: float, limit: float, passed: float | None, width: int) -> str:
     """Spent, then held, of a limit. The mark stands where the window is now (`passed`, 0 to 1):
     a bar beyond it spends faster than time goes."""
@@ -60,7 +74,7 @@ class Change:
     after: str
 
 
-SEVERITY = ("closed", "half_open", "open")
+SEVERITY = ("closed", "cooldown", "hold", "half_open", "open")
 
 
 def time_strip(

@@ -3,11 +3,12 @@
 import os
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ..server.ledger import watch
 from ..server.ledger.driver import Error
 from ..server.ledger.gate import GateBusy
+from .extra import Extra
 from .reader import Batch, Reader, alive
 
 LOOK_S = 0.2
@@ -23,6 +24,7 @@ class Feed:
         self.reader = reader
         self.emit = emit
         self.blurred = False
+        self.look_s = LOOK_S
         self.watcher = uuid.uuid4().hex
         self.looked_at = reader.clock()
         self._leased_at = 0.0
@@ -47,6 +49,12 @@ class Feed:
             self.reader.selected = call_id
             self._wake.set()
 
+    def want(self, extras: Mapping[str, Extra]) -> None:
+        """What else to read from now on, for the view on the screen."""
+        if extras != self.reader.wanted:
+            self.reader.wanted = extras
+            self._wake.set()
+
     def _run(self) -> None:
         while not self._closed.is_set():
             self._wake.clear()
@@ -59,7 +67,7 @@ class Feed:
                     self._alive = any(alive(server, now) for server in batch.snapshot.servers)
                 self.emit(batch)
             self._renew(now)
-            self._wake.wait(BLURRED_LOOK_S if self.blurred else LOOK_S)
+            self._wake.wait(max(BLURRED_LOOK_S, self.look_s) if self.blurred else self.look_s)
         self._drop()
         self.reader.close()
 

@@ -22,6 +22,7 @@ STREAMING = "▓"
 PAUSE = "░"
 SPENT = "█"
 MARK = "▕"
+CAME_FROM = "←"
 LEVELS = "▁▂▃▄▅▆▇█"
 
 TONES = {

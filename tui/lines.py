@@ -25,8 +25,14 @@ class Lines(Widget):
         "lines--dim",
     }
 
-    def __init__(self, *, id: str | None = None, ascii_only: bool = False) -> None:  # noqa: A002
-        super().__init__(id=id)
+    def __init__(
+        self,
+        *,
+        id: str | None = None,  # noqa: A002
+        classes: str | None = None,
+        ascii_only: bool = False,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
         self.ascii_only = ascii_only
         self.lines: Sequence[str] = ()
 

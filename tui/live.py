@@ -1,19 +1,39 @@
 """View 1: the calls of every server process, running and finished."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import ClassVar, cast
+
+from textual.widgets import Input
+
+from ..server.ledger.closeup import Correction
 from ..server.ledger.watch import Finished, Running
-from . import call, calls
+from . import calls
+from .acting import act
+from .actions import Action
+from .call import Around, detail_lines
+from .dialogs import Confirm
 from .figures import count_of, duration, percent
+from .reader import alive
 from .rows import Column, Look, Row
-from .sieve import sieve
 from .view import Contents, View
 
 FINISHED = "\nfinished"
+PANE_LINES = 14
 NO_CALLS = "\n  No calls yet.\n\n  They appear here as soon as an agent uses a tool of Roundhouse."
 
 
 class LiveView(View):
     NAME = "live"
     FOLLOWS = True
+    SEARCHES = True
+    CSS = f"LiveView #pane {{ height: {PANE_LINES + 2}; }}"
+    READS: ClassVar[frozenset[str]] = frozenset(["corrections"])
+    ACTIONS: ClassVar[tuple[Action, ...]] = (
+        Action(
+            name="cancel", key="x", title="Cancel call", word="cancel", needs_row=True, steers=True
+        ),
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,17 +46,22 @@ class LiveView(View):
     def contents(self, columns: tuple[Column, ...], look: Look) -> Contents:
         running = [call for call in self.store.snapshot.running if self._keeps(call)]
         finished = [call for call in self.store.finished if self._keeps(call)]
+        finished += self.store.older
+        held = (*self.store.snapshot.running, *self.store.finished)
         keys = [call.call_id for call in running]
         first = len(keys)
+        corrections, heard = self._corrections(), self._heard(look)
         if finished:
             keys += [FINISHED, *(call.call_id for call in finished)]
 
         def row_at(index: int) -> Row:
             if index < first:
-                return calls.running_row(running[index], columns, look)
+                call = running[index]
+                return calls.running_row(call, columns, look, gone=call.server not in heard)
             if index == first:
                 return Row(key=FINISHED, rule="finished")
-            return calls.finished_row(finished[index - first - 1], columns, look)
+            ended = finished[index - first - 1]
+            return calls.finished_row(ended, columns, look, corrections.get(ended.call_id))
 
         return Contents(
             keys=keys,
@@ -44,6 +69,8 @@ class LiveView(View):
             status=self._hour(look),
             empty=NO_CALLS,
             rules=frozenset([FINISHED]),
+            fields=lambda: map(calls.fields_of, held),
+            record_at=lambda at: asdict(running[at] if at < first else finished[at - first - 1]),
         )
 
     def detail(self, key: str, look: Look, width: int) -> list[str]:
@@ -51,12 +78,63 @@ class LiveView(View):
         found = self._call(key)
         if found is None:
             return ["this call is no longer held"]
-        return call.detail_lines(found, self.store.snapshot.detail, look, width)
+        snapshot = self.store.snapshot
+        around = Around(
+            servers=snapshot.servers,
+            gone=found.server not in self._heard(look),
+        )
+        return detail_lines(found, snapshot.detail, around, look, width, self._room())
+
+    def _room(self) -> int:
+        """Lines of the detail: a pane's, or what header and footer leave of a small screen."""
+        if not self.has_class("small"):
+            return PANE_LINES
+        return max(1, self.size.height - 3 - self.has_class("bannered") - bool(self.query(Input)))
+
+    def may(self, action: Action, key: str) -> str:
+        refusal = super().may(action, key)
+        if refusal or action.name != "cancel":
+            return refusal
+        return "" if self._in_flight(key) else "this call has ended"
+
+    def do_cancel(self, key: str) -> None:
+        call = self._in_flight(key)
+        if call is None:
+            return
+        name = calls.target(call) or "no model yet"
+        asked = f"{call.tool} for {call.client}, {name}, {call.phase}"
+        question = Confirm(
+            f"Cancel call {key}?",
+            more=(asked, "It ends at once; what was spent so far stays spent."),
+            yes="Cancel the call",
+        )
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                argument = {"call_id": call.call_id}
+                what = f"cancel call {call.call_id}"
+                act(self.watching, "cancel", argument, call.server, what=what)
+
+        self.app.push_screen(question, answered)  # pyright: ignore[reportUnknownMemberType]
+
+    def _corrections(self) -> Mapping[str, Correction]:
+        found = self.store.snapshot.extra.get("corrections")
+        rows = cast("list[Correction]", found) if isinstance(found, list) else []
+        return {row.call_id: row for row in rows}
+
+    def _heard(self, look: Look) -> frozenset[str]:
+        """The servers heard from at the last look that succeeded."""
+        at = min(look.now, self.watching.looked_at())
+        servers = self.store.snapshot.servers
+        return frozenset(server.id for server in servers if alive(server, at))
+
+    def _in_flight(self, key: str) -> Running | None:
+        return next((call for call in self.store.snapshot.running if call.call_id == key), None)
 
     def _call(self, key: str) -> Running | Finished | None:
-        found = (call for call in self.store.snapshot.running if call.call_id == key)
-        ended = (call for call in self.store.finished if call.call_id == key)
-        return next(found, None) or next(ended, None)
+        held = (*self.store.finished, *self.store.older)
+        ended = (call for call in held if call.call_id == key)
+        return self._in_flight(key) or next(ended, None)
 
     def _keeps(self, call: Running | Finished) -> bool:
         """The filter's answer, remembered per finished call."""
@@ -65,7 +143,7 @@ class LiveView(View):
         if self._kept_for != self.filter_text:
             self._kept_for = self.filter_text
             self._kept.clear()
-            self._test = sieve(self.filter_text)
+            self._test = self.kept(self.watching.look())
         if isinstance(call, Running):
             return self._test(calls.fields_of(call))
         if call.call_id not in self._kept:

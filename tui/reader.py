@@ -4,15 +4,17 @@ Failures are states of the health, never exceptions.
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from ..server.ledger import watch
+from ..server.ledger import claims, places, watch
 from ..server.ledger.driver import Connection, Error, connect_read_only
 from ..server.ledger.schema import VERSION
-from .clean import clean, clean_bytes, clean_json
+from .clean import clean, clean_bytes
+from .closeup import Detail, look_closely
+from .extra import Extra, Extras
 
 RING = 5000
 CHUNK = 2000
@@ -32,7 +34,8 @@ STATE_BY_ERROR = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """How reading goes. `since` is when this state began; `reopened_at` when the file was found
-    replaced; `readable` is false when what is shown comes from earlier."""
+    replaced; `readable` is false when what is shown comes from earlier; `network` is the kind of
+    a network file system it lies on."""
 
     state: State
     since: float
@@ -40,15 +43,7 @@ class Health:
     detail: str = ""
     version: int = 0
     reopened_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Detail:
-    """One call looked at closely. `why` is the decoded routing decision, None if there is none."""
-
-    call_id: str
-    attempts: tuple[watch.Tried, ...] = ()
-    why: Any = None
+    network: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,18 +58,19 @@ class Totals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The small tables, all of one moment."""
+    """The small tables, all of one moment; `extra` is what the view on the screen asked for."""
 
     running: tuple[watch.Running, ...] = ()
     running_count: int = 0
+    asking: int = 0
     servers: tuple[watch.Server, ...] = ()
     spendings: tuple[watch.Spending, ...] = ()
     budget_events: tuple[watch.BudgetEvent, ...] = ()
-    holdings: tuple[watch.Holding, ...] = ()
     breakers: tuple[watch.Breaker, ...] = ()
     breaker_events: tuple[watch.BreakerEvent, ...] = ()
     totals: Totals = Totals()
     detail: Detail | None = None
+    extra: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +87,8 @@ class Batch:
 
 
 class Reader:
-    """Looks at the ledger of one home when told to. `day_began` says when a moment's day began."""
+    """Looks at the ledger of one home when told to. `day_began` says when a moment's day began,
+    `ring` how many of the calls that ended before the first look are wanted."""
 
     def __init__(
         self,
@@ -99,12 +96,16 @@ class Reader:
         *,
         clock: Callable[[], float] = time.time,
         day_began: Callable[[float], float] = lambda at: at - at % 86_400,
+        ring: int = RING,
     ) -> None:
         self.path = home / "ledger.db"
         self.gate = home / "ledger.gate"
         self.clock = clock
         self.day_began = day_began
+        self.ring = ring
         self.selected: str | None = None
+        self.wanted: Mapping[str, Extra] = {}
+        self._extras = Extras()
         self._db: Connection | None = None
         self._file: tuple[int, int] | None = None
         self._health = Health(state="starting", since=clock())
@@ -148,7 +149,8 @@ class Reader:
                 return self._report(now, "missing")
         assert self._db is not None
         seen = (watch.data_version(self._db), self.selected)
-        if seen == self._seen and now - self._totals_at < TOTALS_S * 12:
+        wanted = self._extras.due(self.wanted, now, seen[0])
+        if seen == self._seen and not wanted and now - self._totals_at < TOTALS_S * 12:
             return Batch(at=now, health=self._health)
         kind = watch.schema(self._db)
         if kind.version < VERSION:
@@ -174,10 +176,11 @@ class Reader:
             self.close()
             self._health = replace(self._health, reopened_at=now)
         if self._db is None:
+            self._health = replace(self._health, network=places.network_kind(self.path))
             self._db = connect_read_only(self.path)
             self._db.text_factory = clean_bytes
             if file != self._file:
-                self._last_id, self._afresh = 0, True
+                self._last_id, self._afresh, self._extras = 0, True, Extras()
             self._file, self._seen = file, None
         return True
 
@@ -188,14 +191,15 @@ class Reader:
             snapshot = Snapshot(
                 running=tuple(watch.running(db)),
                 running_count=watch.running_count(db),
+                asking=claims.asking(db, now),
                 servers=tuple(watch.servers(db)),
                 spendings=tuple(watch.spendings(db, now)),
                 budget_events=tuple(watch.budget_events(db)),
-                holdings=tuple(watch.holdings(db)),
                 breakers=tuple(watch.breakers(db)),
                 breaker_events=tuple(watch.breaker_events(db)),
                 totals=self._sums(db, now),
                 detail=look_closely(db, seen[1]) if seen[1] else None,
+                extra=self._extras.read(db, self.wanted, now, seen[0]),
             )
         finally:
             if db.in_transaction:
@@ -211,7 +215,7 @@ class Reader:
         if not self._afresh:
             fresh = watch.finished_after(db, self._last_id, CHUNK)
         if self._afresh or len(fresh) == CHUNK:
-            fresh, self._afresh = watch.newest(db, RING), True
+            fresh, self._afresh = watch.newest(db, self.ring), True
         if fresh:
             self._last_id = fresh[-1].id
         return fresh
@@ -251,18 +255,10 @@ class Reader:
             detail=detail,
             version=version,
             reopened_at=held.reopened_at,
+            network=held.network,
         )
 
 
 def alive(server: watch.Server, now: float) -> bool:
     """Is it heard from? A server beats every five seconds."""
     return now - server.beat < BEAT_LIMIT_S
-
-
-def look_closely(db: Connection, call_id: str) -> Detail:
-    raw = watch.decision(db, call_id)
-    return Detail(
-        call_id=call_id,
-        attempts=tuple(watch.attempts(db, call_id)),
-        why=clean_json(raw) if raw else None,
-    )

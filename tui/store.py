@@ -23,7 +23,7 @@ class LastHour:
 @dataclass(slots=True)
 class Store:
     """Batches come in through `apply`; while paused they wait, and `missed` counts the calls that
-    ended meanwhile."""
+    ended meanwhile. `older` are calls the filter keeps that ended before those in memory."""
 
     health: Health = field(default_factory=lambda: Health(state="starting", since=0.0))
     snapshot: Snapshot = field(default_factory=Snapshot)
@@ -34,6 +34,7 @@ class Store:
     missed: int = 0
     changes: int = 0
     pending: Batch | None = None
+    older: tuple[Finished, ...] = ()
 
     def apply(self, batch: Batch) -> None:
         if self.paused_at is not None:

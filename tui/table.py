@@ -16,6 +16,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from .contents import Sorting
 from .draw import fit
 from .glyphs import in_ascii
 from .rows import Column, Row
@@ -47,12 +48,19 @@ class Table(ScrollView, can_focus=True, inherit_bindings=False):
 
         key: str
 
+    @dataclass
+    class TitleHit(Message):
+        """The title of a column was clicked; `column` is its key."""
+
+        column: str
+
     def __init__(self, *, ascii_only: bool = False) -> None:
         super().__init__()
         self.ascii_only = ascii_only
         self.columns: tuple[Column, ...] = ()
         self.keys: Sequence[str] = ()
         self.rules: frozenset[str] = frozenset()
+        self.sorting: Sorting | None = None
         self.row_at: Callable[[int], Row] = lambda index: NO_ROW
         self.cursor = 0
         self.following = True
@@ -67,10 +75,12 @@ class Table(ScrollView, can_focus=True, inherit_bindings=False):
         row_at: Callable[[int], Row],
         *,
         rules: frozenset[str] = frozenset(),
+        sorting: Sorting | None = None,
     ) -> None:
         """New contents. A following table stays at the top; else the cursor stays on its row and
         the row where it is on the screen. `rules` are keys the cursor passes over."""
-        relaid = columns != self.columns
+        relaid = columns != self.columns or sorting != self.sorting
+        self.sorting = sorting
         self.columns, self.keys, self.row_at, self.rules = columns, keys, row_at, rules
         if relaid:
             self._lay_out()
@@ -97,6 +107,10 @@ class Table(ScrollView, can_focus=True, inherit_bindings=False):
 
     def go_last(self) -> None:
         self._go(len(self.keys) - 1, -1)
+
+    def select(self, key: str) -> None:
+        if key in self.keys:
+            self._go(self.keys.index(key), 1)
 
     def follow(self) -> None:
         self.go_first()
@@ -159,6 +173,9 @@ class Table(ScrollView, can_focus=True, inherit_bindings=False):
         self._painted = self._visible()
 
     def on_click(self, event: events.Click) -> None:
+        if event.y == 0:
+            self._hit_title(event.x)
+            return
         index = self.scroll_offset.y + event.y - 1
         if event.y < 1 or index >= len(self.keys) or self.keys[index] in self.rules:
             return
@@ -167,12 +184,29 @@ class Table(ScrollView, can_focus=True, inherit_bindings=False):
         else:
             self._go(index, 1)
 
+    def _hit_title(self, x: int) -> None:
+        begin = 1
+        for column in self.columns:
+            if begin <= x < begin + column.width + 1:
+                self.post_message(self.TitleHit(column.key))
+            begin += column.width + 1
+
+    def _titles(self) -> Strip:
+        """The column it is sorted by has an arrow and is in reverse."""
+        style = self.get_component_rich_style("table--header")
+        titles = [column.title for column in self.columns]
+        styles = [style] * len(titles)
+        for index, column in enumerate(self.columns):
+            if self.sorting is not None and column.key == self.sorting.column:
+                room = column.width - 1
+                titles[index] = f"{titles[index][:room]}{'↓' if self.sorting.reverse else '↑'}"
+                styles[index] = style + Style(reverse=True)
+        return self._strip(" ", tuple(titles), styles, style)
+
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         if y == 0:
-            style = self.get_component_rich_style("table--header")
-            titles = (column.title for column in self.columns)
-            return self._strip(" ", tuple(titles), [style] * len(self.columns), style)
+            return self._titles()
         index = self.scroll_offset.y + y - 1
         if index >= len(self.keys):
             return Strip.blank(width, self.rich_style)

@@ -48,7 +48,10 @@ def reap(db: Connection, run_dir: Path, own_owner: str, now: float) -> list[Pres
         names = columns(InflightRow)
         for values in db.execute(READ_INFLIGHT, (owner,)).fetchall():
             lose(db, InflightRow(**dict(zip(names, values, strict=True))), now)
-        db.execute("UPDATE servers SET ended = ? WHERE owner = ? AND ended IS NULL", (now, owner))
+        db.execute(
+            "UPDATE servers SET ended = ?, reaped_by = ? WHERE owner = ? AND ended IS NULL",
+            (now, own_owner, owner),
+        )
     overdue = db.execute(
         "SELECT id, call_id FROM reservations WHERE state = 'held' AND lease_until < ?"
         " AND call_id NOT IN (SELECT call_id FROM inflight)",
@@ -90,7 +93,7 @@ def lose(db: Connection, running: InflightRow, now: float) -> None:
         model=running.model,
         status="lost",
         error_kind="lost",
-        error="The server process ended before the call did.",
+        error=f"Its server{process(db, running.server)} ended before the call did.",
         attempts=len(attempts),
         started=running.started,
         first_token_at=running.first_token_at,
@@ -103,6 +106,12 @@ def lose(db: Connection, running: InflightRow, now: float) -> None:
         trail=running.trail,
     )
     finish(db, call, attempts)
+
+
+def process(db: Connection, server: str) -> str:
+    """` (pid 7990)`, of a server that is known."""
+    row = db.execute("SELECT pid FROM servers WHERE id = ?", (server,)).fetchone()
+    return f" (pid {row[0]})" if row else ""
 
 
 def cut_off(db: Connection, running: InflightRow, known: set[int], now: float) -> list[AttemptRow]:

@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import Literal
 
 from ..money import CostKind
+from . import servers
 from .driver import Connection
 
 Phase = Literal["queue", "connect", "wait", "stream", "retry"]
@@ -132,9 +133,17 @@ def insertion(table: str, row: type, *, verb: str = "INSERT") -> str:
     return f"{verb} INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
 
 
-BEGIN = insertion("inflight", InflightRow)
+SHOWN = (
+    *("beat", "strategy", "provider", "model", "phase", "attempt", "attempt_started"),
+    *("first_token_at", "input_tokens", "output_tokens", "reserved_nano", "next_try_at", "trail"),
+)
+BEGIN = (
+    f"{insertion('inflight', InflightRow)} ON CONFLICT (call_id) DO UPDATE SET"
+    f" {', '.join(f'{name} = excluded.{name}' for name in SHOWN)}"
+)
 INSERT_CALL = insertion("calls", CallRow, verb="INSERT OR IGNORE")
 INSERT_ATTEMPT = insertion("attempts", AttemptRow, verb="INSERT OR IGNORE")
+DECIDE = "INSERT OR {verb} INTO decisions (call_id, json) VALUES (?, ?)"
 inflight_values = attrgetter(*columns(InflightRow))
 call_values = attrgetter(*columns(CallRow))
 attempt_values = attrgetter(*columns(AttemptRow))
@@ -172,6 +181,7 @@ ADD_STATUS = addition("status_hour", "status", *LABELS)
 
 
 def begin(db: Connection, row: InflightRow) -> None:
+    """Show a call that waits for its place or begins an attempt, whether shown before or not."""
     db.execute(BEGIN, inflight_values(row))
 
 
@@ -197,6 +207,11 @@ def beat_many(db: Connection, running: Iterable[Progress], now: float) -> None:
     )
 
 
+def decide(db: Connection, decisions: Iterable[tuple[str, str]]) -> None:
+    """Decisions, as JSON, of calls that still run; the last word comes with a call's end."""
+    db.executemany(DECIDE.format(verb="IGNORE"), decisions)
+
+
 def add_attempt(db: Connection, attempt: AttemptRow) -> bool:
     """Write an attempt as it ends, so that it survives its call. False: it is there already."""
     return db.execute(INSERT_ATTEMPT, attempt_values(attempt)).rowcount == 1
@@ -215,10 +230,17 @@ def finish(
     for attempt in attempts:
         add_attempt(db, attempt)
     if decision_json is not None:
-        db.execute(
-            "INSERT INTO decisions (call_id, json) VALUES (?, ?)", (call.call_id, decision_json)
-        )
+        db.execute(DECIDE.format(verb="REPLACE"), (call.call_id, decision_json))
     add_usage(db, call, attempts)
+    presumed = (each.cost_nano or 0 for each in attempts if each.cost_kind == "presumed")
+    servers.count_call(
+        db,
+        call.server,
+        ended=call.ended,
+        cost_nano=call.cost_nano or 0,
+        presumed_nano=sum(presumed),
+        lost=call.status == "lost",
+    )
     db.execute("DELETE FROM inflight WHERE call_id = ?", (call.call_id,))
     return True
 

@@ -5,15 +5,14 @@ later schema adds columns. Every query fetches all and is bounded; the caller ho
 transaction around them.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
-from .driver import Connection, connect
-from .gate import Gate
+from . import visits
+from .driver import Connection
 from .servers import unwatch, watch
 
 LEASE_S = 15.0
@@ -90,27 +89,6 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
-    """One attempt of a call."""
-
-    n: int
-    provider: str
-    model: str
-    started: float
-    first_token_at: float | None
-    ended: float
-    outcome: str
-    http_status: int | None
-    error: str | None
-    provider_request_id: str | None
-    waited_s: float
-    waited_for: str | None
-    output_tokens: int | None
-    cost_nano: int | None
-    cost_kind: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
     """A budget in the window that is open now."""
 
@@ -141,19 +119,6 @@ class BudgetEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
-    """Money a running call holds in a budget's window."""
-
-    budget: str
-    window_start: float
-    call_id: str
-    attempt: int
-    owner: str
-    amount_nano: int
-    created: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Breaker:
     """A circuit; the model `*` stands for all models of the provider."""
 
@@ -168,6 +133,9 @@ class Breaker:
     hold_reason: str | None
     hold_until: float | None
     hold_by: str | None
+    hold_note: str | None
+    probe_owner: str | None
+    probe_lease_until: float | None
     threshold: int
     changed_at: float
     last_ok_at: float | None
@@ -258,6 +226,22 @@ def finished_after(db: Connection, last_id: int, limit: int) -> list[Finished]:
     return select(db, Finished, "FROM calls WHERE id > ? ORDER BY id LIMIT ?", (last_id, limit))
 
 
+def finished_between(
+    db: Connection, first: int, before: int, condition: str, values: Sequence[object], limit: int
+) -> list[Finished]:
+    """Calls with `first` <= id < `before` that meet the condition, newest first. The condition is
+    our own SQL, never outside text."""
+    rest = f"FROM calls WHERE id >= ? AND id < ? AND {condition} ORDER BY id DESC LIMIT ?"
+    return select(db, Finished, rest, (first, before, *values, limit))
+
+
+def ended_from(db: Connection, first: int) -> float | None:
+    """When the first call from this id on ended."""
+    query = "SELECT ended FROM calls WHERE id >= ? ORDER BY id LIMIT 1"
+    row = db.execute(query, (first,)).fetchone()
+    return row[0] if row else None
+
+
 def spendings(db: Connection, now: float) -> list[Spending]:
     rest = """FROM budget_windows WHERE window_start <= ?1
               AND (window_end IS NULL OR window_end > ?1) ORDER BY budget LIMIT 500"""
@@ -266,12 +250,6 @@ def spendings(db: Connection, now: float) -> list[Spending]:
 
 def budget_events(db: Connection, limit: int = 200) -> list[BudgetEvent]:
     return select(db, BudgetEvent, "FROM budget_events ORDER BY id DESC LIMIT ?", (limit,))
-
-
-def holdings(db: Connection, limit: int = 500) -> list[Holding]:
-    rest = """FROM reservations JOIN reservation_windows ON reservation = reservations.id
-              WHERE state = 'held' ORDER BY created LIMIT ?"""
-    return select(db, Holding, rest, (limit,))
 
 
 def breakers(db: Connection) -> list[Breaker]:
@@ -305,32 +283,14 @@ def used_since(db: Connection, since: float) -> list[Used]:
     return select(db, Used, rest, (since,))
 
 
-def attempts(db: Connection, call_id: str) -> list[Tried]:
-    return select(db, Tried, "FROM attempts WHERE call_id = ? ORDER BY n LIMIT 100", (call_id,))
-
-
-def decision(db: Connection, call_id: str) -> bytes | None:
-    """The routing decision as stored, undecoded."""
-    query = "SELECT CAST(json AS BLOB) FROM decisions WHERE call_id = ?"
-    row = db.execute(query, (call_id,)).fetchone()
-    return bytes(row[0]) if row else None
-
-
 def renew_lease(path: Path, gate: Path, *, watcher: str, pid: int, now: float) -> None:
     """Say that somebody watches until `now` + 15 s: servers then write streaming progress.
     Gives up at once (GateBusy, driver.Error) rather than making a writer wait."""
     renew = partial(watch, watcher=watcher, pid=pid, until=now + LEASE_S)
-    change_lease(path, gate, renew)
+    visits.write(path, gate, renew, wait_s=GATE_WAIT_S)
 
 
 def drop_lease(path: Path, gate: Path, *, watcher: str, now: float) -> None:
     """Stop watching; leases left by watchers that were killed go too."""
-    change_lease(path, gate, partial(unwatch, watcher=watcher, now=now))
-
-
-def change_lease(path: Path, gate: Path, change: Callable[[Connection], None]) -> None:
-    door = Gate(gate)
-    with closing(door), door.held(GATE_WAIT_S), closing(connect(path, busy_s=GATE_WAIT_S)) as db:
-        db.execute("BEGIN IMMEDIATE")
-        change(db)
-        db.execute("COMMIT")
+    drop = partial(unwatch, watcher=watcher, now=now)
+    visits.write(path, gate, drop, wait_s=GATE_WAIT_S)

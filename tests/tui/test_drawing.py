@@ -1,5 +1,8 @@
 """The pure functions behind the screens."""
 
+from dataclasses import replace
+from datetime import UTC
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,14 +10,15 @@ from rich.cells import cell_len
 
 from roundhouse_mcp.server.ledger.watch import Spending, Used
 from roundhouse_mcp.tui import figures
-from roundhouse_mcp.tui.call import left_out, why_lines
 from roundhouse_mcp.tui.calls import came_from
 from roundhouse_mcp.tui.clean import MAX_LENGTH, clean, clean_json
 from roundhouse_mcp.tui.draw import Change, bar, fit, spark, time_scale, time_strip
 from roundhouse_mcp.tui.glyphs import PLAIN, in_ascii
 from roundhouse_mcp.tui.reader import Totals
+from roundhouse_mcp.tui.rows import Look
 from roundhouse_mcp.tui.sieve import sieve
-from roundhouse_mcp.tui.spending import belongs, forecast, needs_look
+from roundhouse_mcp.tui.spending import counted, forecast, needs_look
+from roundhouse_mcp.tui.why import left_out, reasons
 
 HOUR = 3600.0
 SPENDING = Spending(
@@ -155,7 +159,7 @@ def test_a_duration_is_told_in_its_own_units(seconds: float, text: str) -> None:
     ],
 )
 def test_spending_counts_in_the_budgets_of_its_scope(scope: str, counts: bool) -> None:
-    assert belongs(spent(1), scope) == counts
+    assert counted(replace(SPENDING, scope=scope), [spent(1)]) == ((1, 5) if counts else (0, 0))
 
 
 def test_a_budget_runs_out_when_its_burn_says_so() -> None:
@@ -203,19 +207,47 @@ def test_many_models_left_out_for_one_reason_share_a_line() -> None:
         return {"provider": provider, "model": "m", "reason": reason, "detail": detail}
 
     keyless = [out(name, "key_missing", f"set {name.upper()}_API_KEY") for name in ("a", "b", "c")]
-    told = left_out([out("ollama", "capability", "no tools"), *keyless])
+    told = left_out([out("ollama", "capability", "no tools"), *keyless], Look(0.0))
 
     assert told == ["✗ ollama/m: no tools", "✗ 3 others: key missing"]
 
 
-@pytest.mark.parametrize(
-    "why", [None, 7, [], {"candidates": 3}, {"excluded": [4, {"model": None}]}]
-)
+ODD: list[object] = [
+    None,
+    7,
+    [],
+    {"candidates": 3},
+    {"excluded": [4, {"model": None}]},
+    {"candidates": [{"why": 3, "estimated_cost_usd": "x"}], "passed_by": [{}, 1]},
+    {"excluded": [{"provider": "a", "until": "no moment"}, {"reason": ["x"], "until": 9e99}]},
+]
+
+
+@pytest.mark.parametrize("why", ODD)
 def test_a_decision_of_any_shape_is_told(why: object) -> None:
-    assert all(isinstance(line, str) for line in why_lines(why, 80))
+    assert all(isinstance(line, str) for line in reasons(why, (), Look(0.0), ended=True))
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (1_795_264_848, "⊘ a/m: circuit open: 5 failures, for 19s more"),
+        (1_795_264_900, "⊘ a/m: circuit open: 5 failures, until 12:41:07"),
+    ],
+)
+def test_an_open_circuit_says_for_how_long(now: float, said: str) -> None:
+    excluded = {
+        "provider": "a",
+        "model": "m",
+        "reason": "circuit_open",
+        "detail": "5 failures",
+        "until": "2026-11-21T12:41:07+00:00",
+    }
+
+    assert left_out([excluded], Look(now, UTC)) == [said]
 
 
 def test_failures_before_are_counted_by_provider_and_reason() -> None:
     failed = ["openai/gpt-5 429", "openai/gpt-5-mini 429", "groq/llama timed_out", "odd"]
 
-    assert came_from(failed) == "openai✗429×2 groq✗timed_out odd"
+    assert came_from(failed) == "openai✗429×2 groq✗timeout odd"
