@@ -76,7 +76,8 @@ class Provider:
     `facts_from` names the table of models.toml that holds the facts of its models; `own_facts` are
     the user's, and final. `effort_fields` are body fields that go along with `effort`;
     `embed_batch` texts and `embed_tokens` tokens are the most one embedding request takes. `plugin`
-    is the entry point of the package whose code answers instead of a wire."""
+    is the entry point of the package whose code answers instead of a wire. `otel_name` is what
+    OpenTelemetry calls the service, where that is not its name here."""
 
     name: str
     base_url: str
@@ -112,6 +113,7 @@ class Provider:
     quirks: frozenset[str] = frozenset()
     effort_fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
     price_provider: str | None = None
+    otel_name: str | None = None
     cost_field: str | None = None
     cost_units: int = 1
     cost_beside: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -243,6 +243,14 @@ class LedgerSettings(Section):
     retain_days: Annotated[int, Field(ge=1)] | None = None
 
 
+class TelemetrySettings(Section):
+    """Where traces and metrics go, over OTLP/HTTP: nowhere by default. With `record_content` the
+    traces hold what was asked and answered."""
+
+    otlp_endpoint: str | None = None
+    record_content: bool = False
+
+
 class TuiSettings(Section):
     """How `roundhouse watch` looks and listens. `keys` are action -> keys, `columns` view -> the
     keys of its columns, `filters` name -> filter."""
@@ -274,4 +282,5 @@ class Settings(Section):
     files: FileSettings = FileSettings()
     network: NetworkSettings = NetworkSettings()
     ledger: LedgerSettings = LedgerSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     tui: TuiSettings = TuiSettings()
