@@ -45,6 +45,9 @@ def check(settings: Settings) -> None:
     check_roots(settings)
     for n, budget in enumerate(settings.budgets):
         check_budget(n, budget, names)
+    collector, trusted = settings.telemetry.otlp_endpoint, settings.network.trusted_hosts
+    if collector is not None and (problem := collector_problem(collector, trusted)):
+        raise Wrong(("telemetry", "otlp_endpoint"), problem)
 
 
 def near(name: str, known: Iterator[str] | list[str] | set[str]) -> str:
@@ -258,6 +261,24 @@ def check_url(url: str, local: bool, settings: Settings, path: Path) -> None:
             f"plain http would send keys and prompts in the open; write https, or add {host!r} to "
             "network.trusted_hosts",
         )
+
+
+def collector_problem(url: str, trusted_hosts: Sequence[str]) -> str | None:
+    """Why no telemetry goes to this address; None where it may. The address is not repeated."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return "it is no address; write it like http://localhost:4318"
+    if parts.scheme not in ("http", "https") or not host:
+        return "it is no address; write it like http://localhost:4318"
+    if parts.username or parts.password or parts.query or parts.fragment:
+        return "it holds more than an address; keys go into OTEL_EXPORTER_OTLP_HEADERS"
+    if parts.scheme == "http" and not (loopback(host) or host in trusted_hosts):
+        return f"plain http goes out in the open; use https, or add {host!r} to " + (
+            "network.trusted_hosts"
+        )
+    return None
 
 
 def check_script(query: str, path: Path) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..providers.prices import Rates
     from .budgets import Budget
     from .calls import Calls
+    from .exporting import Exporting
     from .files import Roots
     from .ledger.store import Ledger
 
@@ -96,6 +97,7 @@ class Desk:
     draw: Callable[[], float] = random.random
     group: TaskGroup | None = None
     met: Client | None = None
+    exporting: "Exporting | None" = None
     turns_taken: int = 0
     queues: dict[str, Queue] = field(default_factory=dict[str, Queue])
 

@@ -171,6 +171,8 @@ async def leave(desk: Desk) -> None:
 
         presence.end(desk)
     await desk.close()
+    if desk.exporting is not None:
+        await desk.exporting.end()
 
 
 def serve(client: str | None = None) -> None:
@@ -181,4 +183,8 @@ def serve(client: str | None = None) -> None:
     server, desk = build(Home.find(os.environ), client=client)
     for handler in logging.getLogger().handlers:
         handler.addFilter(RedactingFilter(desk.redactor))
+    if desk.settings.telemetry.otlp_endpoint or any(k.startswith("OTEL_") for k in desk.environ):
+        from . import exporting
+
+        desk.exporting = exporting.begin(desk)
     run(server, lambda answered: lifetime(desk, answered))
