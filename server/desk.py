@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .exporting import Exporting
     from .files import Roots
     from .ledger.store import Ledger
+    from .logs import Logs
 
 QUEUE = 64
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: sortable, no look-alikes
@@ -98,6 +99,7 @@ class Desk:
     group: TaskGroup | None = None
     met: Client | None = None
     exporting: "Exporting | None" = None
+    logs: "Logs | None" = None
     turns_taken: int = 0
     queues: dict[str, Queue] = field(default_factory=dict[str, Queue])
 

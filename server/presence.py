@@ -106,4 +106,5 @@ def server_row(desk: Desk) -> ServerRow:
         started=now,
         beat=now,
         keys_present=json.dumps(sorted(desk.registry.keys_present())),
+        log_path=str(desk.logs.path) if desk.logs and desk.logs.path else None,
     )

@@ -56,6 +56,7 @@ def tell(run: Run, trying: Trying, row: AttemptRow) -> None:
         logger.info(
             "call %s, attempt %d at %s/%s: %s after %.0f ms",
             *(row.call_id, row.n, row.provider, row.model, row.outcome, took_s * 1000),
+            extra={"fields": {"outcome": row.outcome, "cost_nano": row.cost_nano}},
         )
         known = cleaned(run, common(run, trying, row))
         measure(row, known, took_s)
