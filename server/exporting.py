@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import anyio
 import anyio.to_thread
@@ -102,6 +102,7 @@ class Exporting:
 
 def begin(desk: Desk) -> Exporting | None:
     """Sends from now on, if the user wants it. What is wrong with their wishes is a warning."""
+    desk.redactor.meet(secrets(desk.environ))
     found = targets(desk.settings, desk.environ)
     for problem in found.problems:
         logger.warning("%s", problem)
@@ -114,6 +115,13 @@ def begin(desk: Desk) -> Exporting | None:
     except (RuntimeError, ValueError, OSError) as error:
         logger.warning("traces and metrics are not sent: %s", type(error).__name__)
     return None
+
+
+def secrets(environ: Mapping[str, str]) -> Iterator[str]:
+    """The values of the headers a collector wants: `name=value,name=value`, URL-encoded."""
+    for name, said in environ.items():
+        if name.startswith("OTEL_EXPORTER_OTLP_") and name.endswith("HEADERS"):
+            yield from (unquote(pair.partition("=")[2]).strip() for pair in said.split(","))
 
 
 def providers(desk: Desk, urls: Mapping[str, str]) -> Iterator[Flushing]:

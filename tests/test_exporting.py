@@ -15,7 +15,7 @@ from upstream import Script, Upstream, answer, silence, upstream
 
 from roundhouse_mcp.server import config
 from roundhouse_mcp.server.errors import ConfigError
-from roundhouse_mcp.server.exporting import targets
+from roundhouse_mcp.server.exporting import secrets, targets
 from roundhouse_mcp.server.home import Home
 from roundhouse_mcp.server.settings import NetworkSettings, Settings, TelemetrySettings
 
@@ -138,6 +138,12 @@ def test_a_trusted_collector_may_be_spoken_to_in_the_open() -> None:
     open_air = "http://collector.test"
 
     assert targets(settings(open_air, "collector.test"), {}).urls["traces"].startswith(open_air)
+
+
+def test_the_keys_of_a_collector_are_known_as_secrets() -> None:
+    headers = {"OTEL_EXPORTER_OTLP_HEADERS": "x-key=abc%3D12,x-team=me", "HEADERS": "a=b"}
+
+    assert list(secrets(headers)) == ["abc=12", "me"]
 
 
 @pytest.mark.parametrize(
