@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ..providers.prices import NANO
 from ..providers.types import Call, EmbedCall, Tool
 from . import schemas
 from .errors import BadRequest
-from .settings import NANO, Privacy
+from .settings import Privacy
 
 REQUEST_BYTES = 8 * 1024 * 1024
 TEXTS = 10_000

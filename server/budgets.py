@@ -8,10 +8,13 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
-from .settings import NANO, AtLimit, BudgetSettings, Period, Reserve
+from ..providers.prices import NANO
+
+if TYPE_CHECKING:  # settings are dear to import, and who only wants the forecast needs none
+    from .settings import AtLimit, BudgetSettings, Period, Reserve
 
 QUARTER_HOUR_S = 900.0
 SIX_HOURS_S = 21_600.0
@@ -22,11 +25,11 @@ FEWEST_CALLS = 3
 class Budget:
     id: str
     scope: str
-    period: Period
+    period: "Period"
     limit_nano: int
     warn_at: float = 0.8
-    at_limit: AtLimit = "refuse"
-    reserve: Reserve = "bound"
+    at_limit: "AtLimit" = "refuse"
+    reserve: "Reserve" = "bound"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,16 +38,16 @@ class Window:
 
     budget: str
     scope: str
-    period: Period
+    period: "Period"
     start: float
     end: float | None
     limit_nano: int
     warn_at: float = 0.8
-    at_limit: AtLimit = "refuse"
-    reserve: Reserve = "bound"
+    at_limit: "AtLimit" = "refuse"
+    reserve: "Reserve" = "bound"
 
 
-def from_settings(settings: Iterable[BudgetSettings]) -> tuple[Budget, ...]:
+def from_settings(settings: "Iterable[BudgetSettings]") -> tuple[Budget, ...]:
     """One budget per id; of two with the same scope and period the smaller limit counts."""
     budgets: dict[str, Budget] = {}
     for each in settings:
@@ -63,7 +66,7 @@ def from_settings(settings: Iterable[BudgetSettings]) -> tuple[Budget, ...]:
     return tuple(budgets.values())
 
 
-def first_day(period: Period, day: date) -> date:
+def first_day(period: "Period", day: date) -> date:
     match period:
         case "week":
             return day - timedelta(days=day.weekday())
@@ -73,7 +76,7 @@ def first_day(period: Period, day: date) -> date:
             return day
 
 
-def next_first_day(period: Period, first: date) -> date:
+def next_first_day(period: "Period", first: date) -> date:
     match period:
         case "week":
             return first + timedelta(days=7)
@@ -88,7 +91,7 @@ def midnight(day: date, zone: ZoneInfo) -> float:
     return datetime(day.year, day.month, day.day, tzinfo=zone, fold=0).timestamp()
 
 
-def window(period: Period, at: float, timezone: str) -> tuple[float, float | None]:
+def window(period: "Period", at: float, timezone: str) -> tuple[float, float | None]:
     """Start and end of the window `at` falls in. Weeks begin on Monday."""
     if period == "total":
         return 0.0, None

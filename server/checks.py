@@ -13,6 +13,7 @@ from ..providers import catalog, plugins
 from .files import too_wide
 from .lines import Path
 from .settings import (
+    ENGINE_KEYS,
     OTHER_NAMES,
     STRATEGIES,
     BudgetSettings,
@@ -45,9 +46,8 @@ def check(settings: Settings) -> None:
     check_roots(settings)
     for n, budget in enumerate(settings.budgets):
         check_budget(n, budget, names)
-    collector, trusted = settings.telemetry.otlp_endpoint, settings.network.trusted_hosts
-    if collector is not None and (problem := collector_problem(collector, trusted)):
-        raise Wrong(("telemetry", "otlp_endpoint"), problem)
+    if settings.telemetry.otlp_endpoint is not None:
+        check_collector(settings.telemetry.otlp_endpoint, settings.network.trusted_hosts)
 
 
 def near(name: str, known: Iterator[str] | list[str] | set[str]) -> str:
@@ -186,12 +186,15 @@ def check_budget(n: int, budget: BudgetSettings, names: Names) -> None:
 
 def check_provider(name: str, row: ProviderSettings, settings: Settings) -> None:
     path = ("providers", name)
+    if ENGINE_KEYS & row.model_fields_set:
+        check_engine(row, path)
     if not name or set(name) & set("/: \t\n*?[]"):
         raise Wrong(path, f"a provider's name has no slash, colon, space or wildcard: {name!r}")
     shipped = catalog.shipped_rows()
+    explained = row.engine or name in shipped or ((row.wire or row.embed_wire) and row.base_url)
     if row.like is not None:
         check_like(name, row.like, settings, path)
-    elif name not in shipped and not ((row.wire or row.embed_wire) and row.base_url):
+    elif not explained:
         check_plugin(name, row, path)
     for key in ("wire", "embed_wire"):
         check_wire(getattr(row, key), (*path, key))
@@ -203,6 +206,13 @@ def check_provider(name: str, row: ProviderSettings, settings: Settings) -> None
             )
     if row.base_url is not None:
         check_url(row.base_url, is_local(name, row), settings, (*path, "base_url"))
+
+
+def check_engine(row: ProviderSettings, path: Path) -> None:
+    from .engine_checks import engine_problems  # few have engines, and every start comes by here
+
+    for key, problem in engine_problems(row):
+        raise Wrong((*path, key), problem)
 
 
 def check_plugin(name: str, row: ProviderSettings, path: Path) -> None:
@@ -263,22 +273,11 @@ def check_url(url: str, local: bool, settings: Settings, path: Path) -> None:
         )
 
 
-def collector_problem(url: str, trusted_hosts: Sequence[str]) -> str | None:
-    """Why no telemetry goes to this address; None where it may. The address is not repeated."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        return "it is no address; write it like http://localhost:4318"
-    if parts.scheme not in ("http", "https") or not host:
-        return "it is no address; write it like http://localhost:4318"
-    if parts.username or parts.password or parts.query or parts.fragment:
-        return "it holds more than an address; keys go into OTEL_EXPORTER_OTLP_HEADERS"
-    if parts.scheme == "http" and not (loopback(host) or host in trusted_hosts):
-        return f"plain http goes out in the open; use https, or add {host!r} to " + (
-            "network.trusted_hosts"
-        )
-    return None
+def check_collector(url: str, trusted_hosts: Sequence[str]) -> None:
+    from .collectors import collector_problem  # few name one
+
+    if problem := collector_problem(url, trusted_hosts):
+        raise Wrong(("telemetry", "otlp_endpoint"), problem)
 
 
 def check_script(query: str, path: Path) -> None:

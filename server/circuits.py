@@ -62,7 +62,7 @@ def policy(settings: CircuitSettings, *, local: bool) -> Policy:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circuit:
     """One row. Times are epoch seconds; `cooldown_s` is the length of the last cooldown;
-    `hold_key` is the mark of the key that was refused."""
+    `hold_key` is the mark of the key that was refused; `hold_note` is what the user said of it."""
 
     provider: str
     model: str
@@ -81,6 +81,7 @@ class Circuit:
     hold_until: float | None = None
     hold_by: str | None = None
     hold_key: str | None = None
+    hold_note: str | None = None
     threshold: int = 5
     changed_at: float = 0.0
     last_ok_at: float | None = None
@@ -174,7 +175,8 @@ def failing(circuit: Circuit) -> str:
 
 def on_hold(circuit: Circuit) -> str:
     reason = circuit.hold_reason or ""
-    return f"is on hold ({reason}): {HOLD_WORDS.get(reason, 'the provider says so')}"
+    said = circuit.hold_note or HOLD_WORDS.get(reason, "the provider says so")
+    return f"is on hold ({reason}): {said}"
 
 
 def before(lease_until: float | None, now: float) -> bool:
@@ -329,6 +331,7 @@ def held(
     until: float | None = None,
     error: str = "",
     mark: str | None = None,
+    note: str | None = None,
 ) -> Circuit:
     """Not to be used until a time, or until lifted by hand. A hold by hand stays what it is."""
     if circuit.hold_reason == "manual" and circuit.is_held(now) and reason != "manual":
@@ -340,6 +343,7 @@ def held(
         hold_until=now + limit if until is None and limit is not None else until,
         hold_by=by,
         hold_key=mark if reason == "auth" else None,
+        hold_note=note,
         changed_at=now,
         last_error=error or circuit.last_error,
     )
@@ -350,7 +354,13 @@ def lifted(circuit: Circuit, now: float) -> Circuit:
     if circuit.hold_reason is None:
         return circuit
     return replace(
-        circuit, hold_reason=None, hold_until=None, hold_by=None, hold_key=None, changed_at=now
+        circuit,
+        hold_reason=None,
+        hold_until=None,
+        hold_by=None,
+        hold_key=None,
+        hold_note=None,
+        changed_at=now,
     )
 
 
@@ -388,6 +398,13 @@ def probe_lease(now: float, attempt_timeout_s: float) -> float:
 def tripped(circuit: Circuit, now: float, *, policy: Policy, jitter: float) -> Circuit:
     """Opened by hand."""
     return replace(opened(circuit, now, policy=policy, jitter=jitter), last_error=TRIPPED)
+
+
+def due(circuit: Circuit, now: float) -> Circuit:
+    """Open no longer than now: the next call tests it."""
+    if circuit.state != "open" or passed(circuit.retry_at, now):
+        return circuit
+    return replace(circuit, retry_at=now)
 
 
 def reset(circuit: Circuit, now: float) -> Circuit:

@@ -16,7 +16,8 @@ import anyio
 import anyio.to_thread
 from opentelemetry import metrics, trace
 
-from .checks import collector_problem, loopback
+from .checks import loopback
+from .collectors import collector_problem
 from .desk import Desk
 from .settings import Settings
 

@@ -156,7 +156,7 @@ async def attend(desk: Desk, group: TaskGroup, answered: anyio.Event | None) -> 
     if desk.logs is not None:
         desk.logs.begin()
         logger.info("%s serves as process %d", desk.user_agent, os.getpid())
-    from . import alerts, controls, presence
+    from . import alerts, controls, presence, sightings
 
     group.start_soon(alerts.attend, desk)
     if desk.settings.price_updates.enabled:
@@ -166,6 +166,7 @@ async def attend(desk: Desk, group: TaskGroup, answered: anyio.Event | None) -> 
         price_updates.keep_updated(proxy=network.proxy, ca_file=network.ca_file)
     group.start_soon(presence.show_progress, desk)
     group.start_soon(controls.attend, desk)
+    group.start_soon(sightings.attend, desk)
     await presence.beat(desk)
 
 

@@ -1,5 +1,6 @@
 """Circuits set by hand, from a command line, the terminal interface or a request to a server:
-trip, reset, hold and unhold. What is said is understood first, then done in one transaction."""
+trip, reset, hold and unhold, and probe, which lets the next call test one. What is said is
+understood first, then done in one transaction."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,22 +17,26 @@ from .ledger.driver import Connection
 from .moments import clock
 from .registry import Registry
 from .settings import CircuitSettings
+from .telling import plain
 
-Act = Literal["trip", "reset", "hold", "unhold"]
+Act = Literal["trip", "reset", "hold", "unhold", "probe"]
 ACTS: Mapping[str, Act] = {each: each for each in get_args(Act)}
 WHOLE = "*"
 LONGEST_S = 366 * 86_400.0
+LONGEST_NOTE = 200
 SHOWN_AS: Mapping[Act, Refusal] = {"trip": "circuit_open", "hold": "hold"}
 DONE: Mapping[Act, str] = {
     "trip": "is tripped",
     "reset": "is reset",
     "hold": "is on hold",
     "unhold": "is not on hold any more",
+    "probe": "waits no longer",
 }
 ALREADY: Mapping[Act, str] = {
     **DONE,
     "reset": "was closed already",
     "unhold": "was not on hold",
+    "probe": "was not waiting",
 }
 
 
@@ -39,7 +44,8 @@ ALREADY: Mapping[Act, str] = {
 class Order:
     """What to do to which circuits. The model `*` is the whole provider: reset and unhold then
     reach each of its models. `known` are the models its row and its programs name; `until` is
-    epoch seconds, of a hold alone; `mark` is that of the provider's key."""
+    epoch seconds and `note` the user's reason, both of a hold alone; `mark` is that of the
+    provider's key."""
 
     act: Act
     provider: str
@@ -48,6 +54,7 @@ class Order:
     policy: Policy
     known: frozenset[str]
     mark: str = ""
+    note: str | None = None
 
     @property
     def name(self) -> str:
@@ -89,7 +96,17 @@ def understood(
         policy=circuits.policy(settings, local=row.provider.local),
         known=frozenset(row.models if row.named(model) is None else (*row.models, model)),
         mark=row.key.mark if row.key else "",
+        note=noted(argument.get("note")),
     )
+
+
+def noted(note: object) -> str | None:
+    """Raises BadRequest for what is no text."""
+    if note is None:
+        return None
+    if not isinstance(note, str):
+        raise BadRequest("note is the reason of a hold, as text")
+    return plain(note).strip()[:LONGEST_NOTE] or None
 
 
 def moment(until: object, now: float) -> float | None:
@@ -134,8 +151,11 @@ def check_model(db: Connection, order: Order, rows: Collection[Key]) -> None:
 
 
 def reached(order: Order, rows: Mapping[Key, Circuit]) -> Sequence[Key]:
-    """The circuits an order is about. Undoing needs a row to undo."""
+    """The circuits an order is about. Undoing needs a row to undo. A call that is to test a model
+    passes the provider's circuit first."""
     key = (order.provider, order.model)
+    if order.act == "probe" and order.model != WHOLE:
+        return [each for each in circuits.keys(*key) if each in rows]
     if order.act in ("trip", "hold"):
         return (key,)
     if order.model == WHOLE:
@@ -151,9 +171,12 @@ def changes(db: Connection, order: Order, key: Key, *, now: float, by: str, jitt
             clean = is_clean(circuit_rows.find(db, key))
             return not clean and circuit_rows.reset(db, key, now=now, by=by)
         case "hold":
-            return circuit_rows.hold(db, key, now=now, by=by, until=order.until)
+            until, note = order.until, order.note
+            return circuit_rows.hold(db, key, now=now, by=by, until=until, note=note)
         case "unhold":
             return circuit_rows.unhold(db, key, now=now, by=by)
+        case "probe":
+            return circuit_rows.make_due(db, key, now=now, by=by)
 
 
 def is_clean(circuit: Circuit) -> bool:

@@ -68,6 +68,7 @@ def states(db: Connection) -> dict[str, str]:
         ("hold", "one", "m", {"until": 10**400}, "more than a year away"),
         ("hold", "one", "m", {"until": True}, "is epoch seconds"),
         ("hold", "one", "m", {"until": "soon"}, "is epoch seconds"),
+        ("hold", "one", "m", {"note": 7}, "as text"),
     ],
 )
 def test_an_order_that_makes_no_sense_is_refused(
@@ -187,7 +188,41 @@ def test_the_hold_of_a_key_that_was_replaced_is_not_told_of(
     assert said[1].startswith("one was closed already, but it is on hold (auth): ")
 
 
-@pytest.mark.parametrize(("act", "words"), [("reset", "was closed"), ("unhold", "was not on hold")])
+def test_the_reason_of_a_hold_is_told_as_one_plain_line_until_it_is_lifted(
+    registry: Registry, db: Connection
+) -> None:
+    key, note = ("one", "*"), " moving\x1b]52;c;RQ==\x07 to\nthe new account " + "x" * 300
+    said = done(db, order(registry, "hold", "one", note=note)).said
+    held = circuit_rows.load(db)[key].hold_note
+    done(db, order(registry, "unhold", "one"))
+
+    assert held is not None
+    assert held.startswith("moving ]52;c;RQ== to the new account xxx")
+    assert len(held) == 200
+    assert f"is on hold (manual): {held}; calls pass it by" in said
+    assert circuit_rows.load(db)[key].hold_note is None
+    assert db.execute("SELECT why FROM circuit_events ORDER BY id").fetchone() == (held,)
+
+
+def test_a_probe_asked_for_is_made_by_the_next_call_through_both_circuits(
+    registry: Registry, db: Connection
+) -> None:
+    for model in (None, "m"):
+        done(db, order(registry, "trip", "one", model))
+
+    said = done(db, order(registry, "probe", "one", "m"))
+
+    assert said == Steered(
+        changed=2, said="one/m waits no longer (2 circuits); the next call tests it"
+    )
+    assert states(db) == {"one/*": "open", "one/m": "open"}
+    assert {row.retry_at for row in circuit_rows.load(db).values()} == {NOW}
+
+
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [("reset", "was closed"), ("unhold", "was not on hold"), ("probe", "was not waiting")],
+)
 def test_undoing_what_was_not_done_writes_nothing(
     registry: Registry, db: Connection, act: str, words: str
 ) -> None:

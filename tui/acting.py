@@ -17,10 +17,10 @@ from typing import Any, Literal, cast
 
 from textual.message import Message
 
-from ..server.ledger import control_rows, owners, servers
+from ..server.ledger import control_rows, owners, servers, visits
 from ..server.ledger.control_rows import ANY, Control
-from ..server.ledger.driver import Connection, Error, connect, connect_read_only
-from ..server.ledger.gate import Gate, GateBusy
+from ..server.ledger.driver import Connection, Error, connect_read_only
+from ..server.ledger.gate import GateBusy
 from .clean import clean, scrub
 from .watching import Watching
 
@@ -105,13 +105,7 @@ class Request:
         return Outcome(state="failed", said=said)
 
     def _write(self, change: Callable[[Connection], int | None]) -> int | None:
-        self.path.stat()  # connecting would make the file
-        gate = Gate(self.gate)
-        with closing(gate), gate.held(GATE_S), closing(connect(self.path, busy_s=GATE_S)) as db:
-            db.execute("BEGIN IMMEDIATE")
-            changed = change(db)
-            db.execute("COMMIT")
-            return changed
+        return visits.write(self.path, self.gate, change, wait_s=GATE_S)
 
     def _ask(self, db: Connection) -> int | None:
         if not servers.living(db, self.alive):
@@ -126,13 +120,19 @@ class Request:
         )
 
     def _followed(self, number: int, answer_s: float) -> Outcome:
-        give_up = time.monotonic() + answer_s
+        """What nobody has taken, or one that is dead by now, is waited for `ANSWER_S` only."""
+        began = left = time.monotonic()
         with closing(connect_read_only(self.path)) as db:
             while True:
                 answer = control_rows.answer(db, number)
                 if answer.result is not None:
                     return understood(answer.result)
-                if time.monotonic() >= give_up:
+                now = time.monotonic()
+                if answer.taken_by is not None and answer.taken_by in servers.living(
+                    db, self.alive
+                ):
+                    left = now
+                if now - began >= answer_s or now - left >= min(answer_s, ANSWER_S):
                     break
                 time.sleep(LOOK_S)
         if self._write(partial(self._withdraw, number)):

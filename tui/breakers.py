@@ -1,13 +1,15 @@
 """Circuits as table rows and as lines of detail."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Literal
 
-from ..server.ledger.watch import Breaker, BreakerEvent
+from ..server.ledger.watch import Breaker
 from . import glyphs
-from .draw import Change, time_strip
-from .figures import count_of, duration, span, time_of_day
+from .figures import count_of, duration, span
+from .holders import Holders
 from .rows import Cells, Column, Look, Row, Tone, row_of
+from .sieve import Value
 from .store import Store
 
 NAME = Column(key="name", title="CIRCUIT", width=14, flex=True)
@@ -29,9 +31,8 @@ NARROW = (
     Column(key="next", title="NEXT", width=17),
 )
 TINY = (NAME, STATE, Column(key="next", title="NEXT", width=17))
-CELLS, CELL_S = 60, 60.0
 ALL_MODELS = "*"
-RULE = "trips at {threshold} failures in a row; one good probe closes it"
+NOBODY = Holders({})
 
 Kind = Literal["open", "half_open", "held", "cooling", "closed", "no_data"]
 SHOWN: dict[Kind, tuple[str, Tone, str]] = {
@@ -48,11 +49,12 @@ URGENCY: tuple[Kind, ...] = ("open", "half_open", "held", "cooling", "closed", "
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circuit:
     """A circuit and what is known beside it. Without a row it never failed: the servers write
-    rows for failures only."""
+    rows for failures only. `whole` is the row of its provider, which calls pass first."""
 
     provider: str
     model: str
     row: Breaker | None
+    whole: Breaker | None = None
     calls: int = 0
     errors: int = 0
     attempts: int = 0
@@ -67,8 +69,11 @@ def columns_for(width: int) -> tuple[Column, ...]:
     return WIDE if width >= 116 else NARROW if width >= 72 else TINY
 
 
-def circuits(store: Store, look: Look) -> list[Circuit]:
-    """Every circuit with a row, and every model called in the last 24 h; the gravest first."""
+def circuits(
+    store: Store, look: Look, models: Mapping[str, tuple[str, ...]] | None = None
+) -> list[Circuit]:
+    """Every circuit with a row, every model called in the last 24 h, and every provider and model
+    configured; the gravest first."""
     rows = {(row.provider, row.model): row for row in store.snapshot.breakers}
     used: dict[tuple[str, str], tuple[int, int, int]] = {}
     for one in store.snapshot.totals.day:
@@ -76,13 +81,15 @@ def circuits(store: Store, look: Look) -> list[Circuit]:
         added = (one.calls, one.errors, one.attempts)
         used[one.provider, one.model] = add(before, added)
     found: list[Circuit] = []
-    for provider, model in sorted(key for key in {*rows, *used} if key[0]):
+    known = {key for key in {*rows, *used} if key[0]}
+    for provider, model in sorted(known | configured(models or {}, known)):
         calls, errors, attempts = used.get((provider, model), (0, 0, 0))
         found.append(
             Circuit(
                 provider=provider,
                 model=model,
                 row=rows.get((provider, model)),
+                whole=rows.get((provider, ALL_MODELS)),
                 calls=calls,
                 errors=errors,
                 attempts=attempts,
@@ -90,6 +97,16 @@ def circuits(store: Store, look: Look) -> list[Circuit]:
             )
         )
     return sorted(found, key=lambda c: (URGENCY.index(kind_of(c, look.now)), c.name))
+
+
+def configured(
+    models: Mapping[str, tuple[str, ...]], known: set[tuple[str, str]]
+) -> set[tuple[str, str]]:
+    """The circuits of what is configured; a provider nothing is known of has one for all."""
+    met = {provider for provider, _ in known}
+    named = {(provider, model) for provider in models for model in models[provider]}
+    alone = {(provider, ALL_MODELS) for provider in models if provider not in met}
+    return named | {key for key in alone if not models[key[0]]}
 
 
 def add(a: tuple[int, int, int], b: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -111,19 +128,31 @@ def last_ok(store: Store, provider: str, model: str) -> float | None:
 
 
 def kind_of(circuit: Circuit, now: float) -> Kind:
-    row = circuit.row
-    if row is None:
-        return "closed" if circuit.calls or circuit.attempts else "no_data"
+    row = ruling(circuit, now)
+    if row is not None and (kind := grave(row, now)):
+        return kind
+    known = circuit.calls or circuit.attempts or circuit.last_ok is not None
+    if row is not None:
+        known = known or row.failures or row.last_ok_at or row.last_failure_at
+    return "closed" if known else "no_data"
+
+
+def ruling(circuit: Circuit, now: float) -> Breaker | None:
+    """The row that decides: its own, unless that lets calls pass and the provider's does not."""
+    row, whole = circuit.row, circuit.whole
+    if whole is not None and grave(whole, now) and not (row and grave(row, now)):
+        return whole
+    return row
+
+
+def grave(row: Breaker, now: float) -> Kind | None:
+    """What keeps calls away, if anything does."""
     if is_held(row, now):
         return "held"
     if row.state in ("open", "half_open"):
         return "open" if row.state == "open" else "half_open"
-    if row.cooldown_until is not None and row.cooldown_until > now:
-        return "cooling"
-    known = (
-        circuit.calls or circuit.attempts or row.failures or row.last_ok_at or row.last_failure_at
-    )
-    return "closed" if known else "no_data"
+    cools = row.cooldown_until is not None and row.cooldown_until > now
+    return "cooling" if cools else None
 
 
 def is_held(row: Breaker, now: float) -> bool:
@@ -137,7 +166,9 @@ def alarms(store: Store, look: Look) -> tuple[int, int]:
     return kinds.count("open") + kinds.count("half_open"), kinds.count("held")
 
 
-def circuit_row(circuit: Circuit, columns: tuple[Column, ...], look: Look) -> Row:
+def circuit_row(
+    circuit: Circuit, columns: tuple[Column, ...], look: Look, holders: Holders = NOBODY
+) -> Row:
     kind = kind_of(circuit, look.now)
     state, tone, now_words = SHOWN[kind]
     ok = circuit.last_ok
@@ -145,22 +176,33 @@ def circuit_row(circuit: Circuit, columns: tuple[Column, ...], look: Look) -> Ro
         "name": (circuit.name, ""),
         "state": (state, tone),
         "now": (now_words, ""),
-        "evidence": (evidence(circuit, kind, look), ""),
+        "evidence": (evidence(circuit, kind, look, holders), ""),
         "ok": (span(look.now - ok) if ok is not None else "never", ""),
-        "next": (next_step(circuit.row, kind, look), ""),
+        "next": (next_step(ruling(circuit, look.now), kind, look), ""),
     }
     return row_of(circuit.name, cells, columns)
 
 
-def evidence(circuit: Circuit, kind: Kind, look: Look) -> str:
-    row = circuit.row
+def evidence(circuit: Circuit, kind: Kind, look: Look, holders: Holders) -> str:
+    row = ruling(circuit, look.now)
+    if row is not None and row is not circuit.row:
+        return f"{row.provider}/{ALL_MODELS}: {grounds(circuit, row, kind, look, holders)}"
+    return grounds(circuit, row, kind, look, holders)
+
+
+def hold_words(row: Breaker, holders: Holders) -> str:
+    by = f" by {holders.name(row.hold_by)}" if row.hold_by else ""
+    return f"held{by}: {row.hold_note or row.hold_reason}"
+
+
+def grounds(circuit: Circuit, row: Breaker | None, kind: Kind, look: Look, holders: Holders) -> str:
     if row is not None and kind == "held":
-        by = f" by {row.hold_by}" if row.hold_by else ""
-        return f"held{by}: {row.hold_reason}"
+        return hold_words(row, holders)
     if row is not None and kind == "cooling":
         return "the provider asked to wait"
     if row is not None and kind == "half_open":
-        return f"probe running {duration(look.now - row.changed_at)}"
+        by = f", {holders.name(row.probe_owner)}" if row.probe_owner else ""
+        return f"probe running {duration(look.now - row.changed_at)}{by}"
     if row is not None and (kind == "open" or row.failures):
         error = f" · {row.last_error}" if row.last_error else ""
         return f"{row.failures} of {row.threshold} failed{error}"
@@ -190,47 +232,26 @@ def next_step(row: Breaker | None, kind: Kind, look: Look) -> str:
             return "—"
 
 
-def fields_of(circuit: Circuit) -> dict[str, str]:
-    row = circuit.row
+def fields_of(circuit: Circuit, now: float) -> dict[str, Value]:
+    row, kind = ruling(circuit, now), kind_of(circuit, now)
     return {
+        "circuit": circuit.name,
         "provider": circuit.provider,
         "model": circuit.model,
-        "status": row.state if row else "closed",
+        "state": SHOWN[kind][0],
+        "status": kind,
+        "calls": circuit.calls,
+        "errors": circuit.errors,
+        "failures": row.failures if row else 0,
         "error": (row.last_error if row else "") or "",
+        "by": (row.hold_by if row else "") or "",
+        "why": (row.hold_note or row.hold_reason if row else "") or "",
     }
 
 
-def detail_lines(circuit: Circuit, store: Store, look: Look) -> list[str]:
-    """Newest events first; the strip shows the last hour, one cell a minute."""
-    events = [
-        event
-        for event in store.snapshot.breaker_events
-        if (event.provider, event.model) == (circuit.provider, circuit.model)
-    ]
-    threshold = circuit.row.threshold if circuit.row else 5
-    _, _, now_words = SHOWN[kind_of(circuit, look.now)]
-    lines = [
-        f"{circuit.name} · {now_words} · {RULE.format(threshold=threshold)}",
-        f"last 60 min  {state_strip(circuit, events, look)}",
-    ]
-    if circuit.row and circuit.row.last_error:
-        lines.append(f"last error   {circuit.row.last_error}")
-    lines += [event_line(event, look) for event in events[:8]]
-    return lines if events else [*lines, "no events: it never left the closed state"]
-
-
-def state_strip(circuit: Circuit, events: list[BreakerEvent], look: Look) -> str:
-    signs = {"closed": glyphs.ALIVE, "open": glyphs.OPEN, "half_open": glyphs.HALF}
-    changes = [
-        Change(at=event.at, before=event.from_state, after=event.to_state)
-        for event in reversed(events)
-    ]
-    state = circuit.row.state if circuit.row else "closed"
-    strip = time_strip(changes, now_state=state, now=look.now, cells=CELLS, cell_s=CELL_S)
-    return "".join(signs.get(one, glyphs.UNKNOWN) for one in strip)
-
-
-def event_line(event: BreakerEvent, look: Look) -> str:
-    before, after = (s.replace("_open", "") for s in (event.from_state, event.to_state))
-    at = time_of_day(event.at, look.zone)
-    return f"{at}  {before} → {after}   {event.why}   by {event.by[:12]}"
+def record_of(circuit: Circuit, now: float) -> dict[str, object]:
+    """For export and copies: the row as the ledger has it, and what is known beside it."""
+    row = asdict(circuit.row) if circuit.row else {}
+    beside = {"calls": circuit.calls, "errors": circuit.errors, "last_ok": circuit.last_ok}
+    name = {"provider": circuit.provider, "model": circuit.model, "shown": kind_of(circuit, now)}
+    return {**row, **name, **beside}

@@ -74,7 +74,7 @@ class Change:
     after: str
 
 
-SEVERITY = ("closed", "half_open", "open")
+SEVERITY = ("closed", "cooldown", "hold", "half_open", "open")
 
 
 def time_strip(

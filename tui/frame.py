@@ -22,6 +22,7 @@ from .store import Store
 from .table import Table
 from .watching import Watching, watching_of
 
+TOLD_S = 1.0  # all rows are counted for it
 DETAIL_ROOM = (100, 30)
 EVERY_COLUMN = 10_000  # a width at which a view shows all it has
 
@@ -62,6 +63,7 @@ class Frame(Screen[None]):
         self.arranger = Arranger()
         self.shown: tuple[tuple[Column, ...], Contents | None] = ((), None)
         self.which = self.DETAILS[0]
+        self._told = ("", 0.0, "")  # for which filter, when, and what
 
     @abstractmethod
     def columns_for(self, width: int) -> tuple[Column, ...]: ...
@@ -247,7 +249,11 @@ class Frame(Screen[None]):
         """That nothing matches the filter, of how many, and what comes near."""
         if contents.fields is None:
             return f"Nothing matches `{self.filter_text}`"
-        rows = list(contents.fields())
-        near = nearest(self.kept(look), rows)
-        said = f"0 of {len(rows):,} match `{self.filter_text}`"
-        return f"{said} · nearest: {near}" if near else said
+        text, at, said = self._told
+        if text != self.filter_text or look.now - at >= TOLD_S:
+            rows = list(contents.fields())
+            near = nearest(self.kept(look), rows)
+            said = f"0 of {len(rows):,} match `{self.filter_text}`"
+            said = f"{said} · nearest: {near}" if near else said
+            self._told = self.filter_text, look.now, said
+        return said

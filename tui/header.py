@@ -51,7 +51,9 @@ def shortened(part: str, words: Mapping[str, str]) -> str:
 
 
 def alarm_words(store: Store, look: Look) -> list[str]:
-    """The worst thing only."""
+    """The worst thing only; a call that waits for its user comes first."""
+    if asking := store.snapshot.asking:
+        return [f"{glyphs.LOOK} {count_of(asking, 'call')} {'asks' if asking == 1 else 'ask'}"]
     opened, held = breakers.alarms(store, look)
     urgent = spending.alarms(store.snapshot, look.now)
     if opened:

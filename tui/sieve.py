@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import translate
+from itertools import islice
 from typing import Literal
 
 Value = str | float | bool | None
@@ -28,6 +29,7 @@ TEXTS = frozenset(
     {"call", "tool", "client", "project", "task", "strategy", "privacy", "provider", "model"}
     | {"status", "trail", "error", "route", "why", "scope", "period", "budget", "state", "by"}
     | {"circuit", "server", "pid", "version", "config", "key", "name", "host", "kind", "test"}
+    | {"folder", "day", "hour"}
 )
 NUMBERS = frozenset(
     {"cost", "dur", "tok/s", "attempts", "in", "out", "cached", "ttft", "reserved", "spent"}
@@ -42,6 +44,7 @@ GROUPS: Mapping[str, frozenset[str]] = {
     "refused": frozenset(["refused"]),
     "lost": frozenset(["lost"]),
 }
+NEAR_ROWS, NEAR_VALUES, NEAR_CHARS = 300, 300, 40
 ENDED = frozenset(["ok", "failed", "refused", "cancelled", "timeout", "lost"])
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "k": 1e3, "%": 0.01}
 TERM = re.compile(r'!*(?:[^\s"]*"[^"]*"?|[^\s"]+)')
@@ -203,12 +206,14 @@ def is_glob(word: str) -> bool:
 
 
 def nearest(kept: Sieve, rows: Iterable[Fields]) -> str:
-    """For a filter that matches nothing: the value nearest to a word that occurs nowhere."""
-    seen = list(rows)
+    """For a filter that matches nothing: the value nearest to a word that occurs nowhere. Looks at
+    the first rows only, so that it takes milliseconds however many there are."""
+    seen = list(islice(rows, NEAR_ROWS))
     for term in kept.terms:
         if term.kind not in ("field", "word") or term.unwanted:
             continue
-        if any(plain_test(term, 0.0)(row) for row in seen):
+        test = plain_test(term, 0.0)
+        if any(test(row) for row in seen):
             continue
         near = get_close_matches(term.words[-1], values_of(seen, term.field), n=1)
         if near:
@@ -217,8 +222,10 @@ def nearest(kept: Sieve, rows: Iterable[Fields]) -> str:
 
 
 def values_of(rows: Sequence[Fields], field: str) -> list[str]:
-    """The values of a field, or with "" the words of all."""
+    """The values of a field, or with "" the words of all: short ones, and not too many."""
     if field:
-        return sorted({text_of(row, field) for row in rows} - {""})
-    texts = (value.casefold() for row in rows for value in row.values() if isinstance(value, str))
-    return sorted({part for text in texts for part in re.split(r"[\s/:,]+", text)} - {""})
+        found = {text_of(row, field) for row in rows}
+    else:
+        texts = {value for row in rows for value in row.values() if isinstance(value, str)}
+        found = {part for text in texts for part in re.split(r"[\s/:,]+", text.casefold())}
+    return sorted(value for value in found if 0 < len(value) <= NEAR_CHARS)[:NEAR_VALUES]

@@ -1,14 +1,18 @@
 """Budgets as table rows and as lines of detail, with a forecast."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..server import budgets
+from ..server.ledger.claims import Hour
 from ..server.ledger.watch import Spending, Used
 from . import glyphs
 from .draw import bar
-from .figures import NOTHING, count_of, dollars, in_words, money, percent, span, time_of_day
+from .figures import NANO, NOTHING, count_of, dollars, in_words, money, span
+from .limits import REMOVED
 from .reader import Snapshot, Totals
 from .rows import Cells, Column, Look, Row, row_of
+from .sieve import Value
 
 SCOPE = Column(key="scope", title="SCOPE", width=14, flex=True)
 WINDOW = Column(key="window", title="WINDOW", width=6)
@@ -35,9 +39,7 @@ NARROW = (
 )
 TINY = (SCOPE, Column(key="of", title="SPENT/LIMIT", width=14), RUNS_OUT)
 BAR_CELLS = 22
-FEW_CALLS = 3
-QUARTERS = 4
-LONG_HOURS = 6
+OVER = {"15m": "15 min", "6h": "6 h", "window": "this window"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,52 +60,77 @@ def columns_for(width: int) -> tuple[Column, ...]:
     return WIDE if width >= 100 else NARROW if width >= 74 else TINY
 
 
-def belongs(used: Used, scope: str) -> bool:
-    """Does this spending count in a budget of this scope?"""
-    kind, _, name = scope.partition(":")
-    if kind == "model":
-        return name in (used.model, f"{used.provider}/{used.model}")
-    return kind == "global" or name == getattr(used, kind, None)
+def belongs(spending: Spending, used: Used | Hour) -> bool:
+    """Does this count in the budget?"""
+    return budgets.counts(
+        spending.scope,
+        provider=used.provider,
+        model=used.model,
+        task=used.task,
+        client=used.client,
+        project=used.project,
+    )
 
 
-def burn_rate(spending: Spending, totals: Totals, now: float) -> tuple[float, str]:
-    """Per hour: of the last 15 minutes, of six hours when that is too few calls, else the mean of
-    the window."""
-    for recent, factor, words in (
-        (totals.quarter, QUARTERS, "15 min"),
-        (totals.six_hours, 1 / LONG_HOURS, "6 h"),
-    ):
-        counted = [used for used in recent if belongs(used, spending.scope)]
-        if sum(used.calls for used in counted) >= FEW_CALLS:
-            return sum(used.cost_nano for used in counted) * factor, words
-    hours = (now - spending.window_start) / 3600
-    return (spending.spent_nano / hours if hours > 0 else 0.0), "this window"
+def counted(spending: Spending, used: Iterable[Used]) -> tuple[int, int]:
+    """Money and calls among these that count in the budget."""
+    inside = [one for one in used if belongs(spending, one)]
+    return sum(one.cost_nano for one in inside), sum(one.calls for one in inside)
+
+
+def burn_rate(spending: Spending, totals: Totals, now: float) -> budgets.Burn:
+    """A budget without an end has no window to take the mean of: it burns nothing then."""
+    quarter_nano, quarter_calls = counted(spending, totals.quarter)
+    six_hours_nano, six_hours_calls = counted(spending, totals.six_hours)
+    recent = budgets.Recent(
+        quarter_nano=quarter_nano,
+        quarter_calls=quarter_calls,
+        six_hours_nano=six_hours_nano,
+        six_hours_calls=six_hours_calls,
+    )
+    spent_nano = spending.spent_nano if spending.window_end is not None else 0
+    return budgets.burn(recent, spent_nano=spent_nano, start=spending.window_start, now=now)
 
 
 def forecast(spending: Spending, totals: Totals, now: float) -> Forecast:
-    burn, over = burn_rate(spending, totals, now)
-    free = max(0, spending.limit_nano - spending.spent_nano - spending.reserved_nano)
-    lasts = 0.0 if not free else free / burn * 3600 if burn > 0 else None
-    if spending.window_end is None:
-        return Forecast(
-            burn=burn, over=over, pace=None, passed=None, runs_out_s=lasts, projected=None
-        )
-    left = max(0.0, spending.window_end - now)
-    passed = (now - spending.window_start) / (spending.window_end - spending.window_start)
-    share = spending.spent_nano / spending.limit_nano if spending.limit_nano else 1.0
-    return Forecast(
-        burn=burn,
-        over=over,
-        pace=share / passed if passed > 0 else None,
-        passed=passed,
-        runs_out_s=lasts if lasts is not None and lasts < left else None,
-        projected=spending.spent_nano + burn * left / 3600,
+    burn = burn_rate(spending, totals, now)
+    start, end = spending.window_start, spending.window_end
+    empty_at = budgets.runs_out(
+        committed_nano=committed(spending),
+        limit_nano=spending.limit_nano,
+        nano_per_hour=burn.nano_per_hour,
+        end=end,
+        now=now,
     )
+    left = max(0.0, end - now) if end is not None else None
+    return Forecast(
+        burn=burn.nano_per_hour,
+        over=OVER[burn.measured],
+        pace=budgets.pace(
+            spent_nano=spending.spent_nano,
+            limit_nano=spending.limit_nano,
+            start=start,
+            end=end,
+            now=now,
+        ),
+        passed=(now - start) / (end - start) if end is not None else None,
+        runs_out_s=empty_at - now if empty_at is not None else None,
+        projected=spending.spent_nano + burn.nano_per_hour * left / 3600
+        if left is not None
+        else None,
+    )
+
+
+def committed(spending: Spending) -> int:
+    """What is gone and what running calls hold: the two that no new call may have."""
+    return spending.spent_nano + spending.reserved_nano
 
 
 def needs_look(spending: Spending, seen: Forecast) -> bool:
     """Past its warning, or about to run out with more than half spent."""
-    used = spending.spent_nano + spending.reserved_nano
+    if spending.at_limit == REMOVED:
+        return False
+    used = committed(spending)
     if used >= spending.limit_nano * spending.warn_at:
         return True
     return seen.runs_out_s is not None and used * 2 > spending.limit_nano
@@ -111,13 +138,17 @@ def needs_look(spending: Spending, seen: Forecast) -> bool:
 
 def urgency(spending: Spending, seen: Forecast) -> tuple[float, float, str]:
     """Sorts what runs out first to the top, then what is fullest."""
-    full = (spending.spent_nano + spending.reserved_nano) / max(1, spending.limit_nano)
+    full = committed(spending) / max(1, spending.limit_nano)
     lasts = seen.runs_out_s if seen.runs_out_s is not None else float("inf")
     return (lasts, -full, spending.budget)
 
 
-def by_urgency(snapshot: Snapshot, now: float) -> list[tuple[Spending, Forecast]]:
-    seen = [(s, forecast(s, snapshot.totals, now)) for s in snapshot.spendings]
+def by_urgency(
+    snapshot: Snapshot, now: float, spendings: Iterable[Spending] | None = None
+) -> list[tuple[Spending, Forecast]]:
+    """Those of the snapshot, or the ones given."""
+    shown = snapshot.spendings if spendings is None else spendings
+    seen = [(s, forecast(s, snapshot.totals, now)) for s in shown]
     return sorted(seen, key=lambda pair: urgency(*pair))
 
 
@@ -129,8 +160,9 @@ def spending_row(
     spending: Spending, seen: Forecast, columns: tuple[Column, ...], look: Look
 ) -> Row:
     alarm = needs_look(spending, seen)
-    full = spending.spent_nano + spending.reserved_nano >= spending.limit_nano
-    tone = "err" if full else "warn" if alarm else ""
+    full = committed(spending) >= spending.limit_nano
+    removed = spending.at_limit == REMOVED
+    tone = "dim" if removed else "err" if full else "warn" if alarm else ""
     shown = bar(
         spent=spending.spent_nano,
         held=spending.reserved_nano,
@@ -150,7 +182,7 @@ def spending_row(
         "pace": (f"{seen.pace:.2f}×" if seen.pace is not None else NOTHING, ""),
         "burn": (f"{seen.burn / 1e9:.2f}", ""),
         "out": (runs_out(spending, seen), tone),
-        "limited": (spending.at_limit, ""),
+        "limited": (spending.at_limit, "dim" if removed else ""),
     }
     return row_of(spending.budget, cells, columns)
 
@@ -160,63 +192,24 @@ def resets(spending: Spending, now: float) -> str:
 
 
 def runs_out(spending: Spending, seen: Forecast) -> str:
-    if spending.spent_nano + spending.reserved_nano >= spending.limit_nano:
+    if committed(spending) >= spending.limit_nano:
         return "used up"
     if seen.runs_out_s is not None:
         return f"in {in_words(seen.runs_out_s)}"
     return "no" if seen.projected is None else f"no ≈ {seen.projected / 1e9:.2f}"
 
 
-def fields_of(spending: Spending) -> dict[str, str]:
+def fields_of(spending: Spending) -> dict[str, Value]:
     return {
         "budget": spending.budget,
         "scope": spending.scope,
-        "window": spending.period,
-        "limit": spending.at_limit,
+        "period": spending.period,
+        "spent": spending.spent_nano / NANO,
+        "held": spending.reserved_nano / NANO,
+        "limit": spending.limit_nano / NANO,
+        "used": committed(spending) / max(1, spending.limit_nano),
+        "state": spending.at_limit,
     }
-
-
-def detail_lines(spending: Spending, snapshot: Snapshot, look: Look) -> list[str]:
-    seen = forecast(spending, snapshot.totals, look.now)
-    used = spending.spent_nano + spending.reserved_nano
-    pace = f"pace {seen.pace:.2f}×" if seen.pace is not None else "no end, so no pace"
-    lines = [
-        f"{spending.scope}, this {spending.period} · at the limit: {spending.at_limit}"
-        f" · resets in {resets(spending, look.now)} · {pace}",
-        f"spent {money(spending.spent_nano)} ({percent(spending.spent_nano, spending.limit_nano)})"
-        f" · burns {seen.burn / 1e9:.4f} per hour, measured over {seen.over}",
-        f"held  {money(spending.reserved_nano)} · free {money(max(0, spending.limit_nano - used))}"
-        f" of {money(spending.limit_nano)} · warns at {spending.warn_at:.0%}",
-    ]
-    return [*lines, *held_lines(spending, snapshot, look), *event_lines(spending, snapshot, look)]
-
-
-def held_lines(spending: Spending, snapshot: Snapshot, look: Look) -> list[str]:
-    holders = [
-        f"{held.call_id} {money(held.amount_nano)} for {span(look.now - held.created)}"
-        for held in snapshot.holdings
-        if (held.budget, held.window_start) == (spending.budget, spending.window_start)
-    ]
-    more = f" and {len(holders) - 4} more" if len(holders) > 4 else ""
-    return [f"held by {' · '.join(holders[:4])}{more}"] if holders else []
-
-
-def event_lines(spending: Spending, snapshot: Snapshot, look: Look) -> list[str]:
-    lines: list[str] = []
-    for event in snapshot.budget_events:
-        if event.budget != spending.budget or len(lines) >= 8:
-            continue
-        used = event.spent_nano + event.reserved_nano
-        said = f"{time_of_day(event.at, look.zone)} {event.kind}"
-        if event.kind == "refused":
-            free = money(max(0, event.limit_nano - used))
-            said += f" {event.call_id or ''}: needed {money(event.amount_nano)}, free {free}"
-        elif event.kind == "warned":
-            said += f" at {percent(used, event.limit_nano)}"
-        elif event.amount_nano is not None:
-            said += f" {money(event.amount_nano)}"
-        lines.append(said)
-    return lines or ["no events: nothing warned, refused or presumed yet"]
 
 
 def summary(seen: Sequence[tuple[Spending, Forecast]]) -> str:

@@ -1,5 +1,7 @@
 """What a user does in a view: its actions, those of every view, the filter line, the mouse."""
 
+from inspect import isawaitable
+
 from textual import on
 from textual.widgets import Input
 
@@ -12,14 +14,16 @@ from .table import Table
 class View(Frame):
     """`do_NAME(key)` does the action NAME on the row with that key, "" when there is none."""
 
-    def action_act(self, name: str) -> None:
+    async def action_act(self, name: str) -> None:
         """Do one of the actions of this view, or say why not."""
         action = next(one for one in self.actions() if one.name == name)
         key = self.query_one(Table).cursor_key
         if refusal := self.may(action, key):
             self.watching.say(f"{action.title}: {refusal}", "warning")
             return
-        getattr(self, f"do_{name}")(key)
+        done = getattr(self, f"do_{name}")(key)
+        if isawaitable(done):
+            await done
 
     def do_down(self, key: str) -> None:
         self.query_one(Table).move(1)
@@ -97,7 +101,8 @@ class View(Frame):
 
         takes.export(self)
 
-    def do_filter(self, key: str) -> None:
+    async def do_filter(self, key: str) -> None:
+        """Keys typed after this one wait until the line is there: none of them is an action."""
         if not self.query(Input):
             line = Input(
                 self.filter_text,
@@ -107,12 +112,17 @@ class View(Frame):
                 select_on_focus=False,
             )
             line.cursor_blink = False
-            self.mount(line, before="#keys")
-            line.focus()
+            await self.mount(line, before="#keys")
+            self.set_focus(line)
 
     @on(Input.Changed)
     def filter_typed(self, message: Input.Changed) -> None:
-        self.filter(message.value)
+        self.call_later(self._typed, message.value)
+
+    def _typed(self, text: str) -> None:
+        """Keys that come faster than thousands of rows are filtered are filtered for once."""
+        if any(line.value == text for line in self.query(Input)):
+            self.filter(text)
 
     @on(Input.Submitted)
     def filter_entered(self, message: Input.Submitted) -> None:

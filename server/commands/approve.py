@@ -1,6 +1,5 @@
 """`roundhouse approve`: answer calls that wait because a budget asks first (at_limit = "ask")."""
 
-import getpass
 import json
 import os
 import time
@@ -9,9 +8,8 @@ from dataclasses import asdict
 
 import click
 
-from ..errors import NotFound
 from ..home import Home
-from ..ledger import approval_rows
+from ..ledger import approval_rows, verdicts
 from ..ledger.approval_rows import Approval
 from ..ledger.store import Ledger
 from ..moments import duration
@@ -33,7 +31,7 @@ def command(number: str, *, deny: bool, as_json: bool) -> None:
         return
     if not number.isdecimal() or len(number) > 18:
         raise click.UsageError(f"{number[:40]!r} is no number; `roundhouse approve` lists them")
-    click.echo(outcome(answered(home, int(number), approved=not deny)))
+    click.echo(answered(home, int(number), approved=not deny))
 
 
 def show(waiting: list[Approval], *, as_json: bool) -> None:
@@ -58,31 +56,9 @@ def line(asked: Approval, now: float) -> str:
     return f"{said}  for {plain(asked.client)}; {waits}"[:100]
 
 
-def answered(home: Home, number: int, *, approved: bool) -> Approval:
+def answered(home: Home, number: int, *, approved: bool) -> str:
     """Raises NotFound for a question that is not open."""
+    now = time.time()
     with closing(Ledger(home.path)) as ledger:
-        found = ledger.write_blocking(
-            approval_rows.answer, number, approved=approved, by=who(), now=time.time()
-        )
-    if found is None:
-        raise NotFound(
-            f"no call asks for approval as {number}", next_step="`roundhouse approve` lists them."
-        )
-    return found
-
-
-def who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "the command line"
-
-
-def outcome(found: Approval) -> str:
-    name = plain(f"{found.provider}/{found.model}")
-    said = f"{found.id}: {name} for {plain(found.client)}, up to {dollars(found.amount_nano)}"
-    if found.state == "denied":
-        return f"Denied {said}."
-    if found.waits_until > time.time():
-        return f"Approved {said}. The call goes on."
-    return f"Approved {said}. The call gave up; it is good for 10 minutes when asked again."
+        found = verdicts.answered(ledger.write_blocking, number, approved=approved, now=now)
+    return plain(verdicts.outcome(found, now))

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import click
 
+from ...providers.prices import NANO
 from .. import budgets, config, spending
 from ..edits import budgets as edits
 from ..home import Home
@@ -16,7 +17,7 @@ from ..ledger import reservations
 from ..ledger.driver import Connection
 from ..moments import duration
 from ..money import dollars
-from ..settings import NANO, AtLimit, Period, Reserve
+from ..settings import AtLimit, Period, Reserve
 from ..telling import plain
 from .reading import read
 

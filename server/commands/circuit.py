@@ -65,8 +65,9 @@ def waits(circuit: Circuit, now: float) -> str:
     """What would change it, and what brought it there."""
     said: list[str] = []
     if circuit.is_held(now):
+        why = f" ({plain(circuit.hold_note)})" if circuit.hold_note else ""
         by = f" by {circuit.hold_by}" if circuit.hold_by and circuit.hold_reason == "manual" else ""
-        said.append(f"{circuit.hold_reason}{by}{until(circuit.hold_until, now)}")
+        said.append(f"{circuit.hold_reason}{by}{until(circuit.hold_until, now)}{why}")
     if circuit.cools(now):
         said.append(f"waits{until(circuit.cooldown_until, now)}")
     if circuit.state == "open":
@@ -102,10 +103,12 @@ def reset(name: str) -> None:
 @command.command("hold")
 @NAME
 @click.option("--for", "length", metavar="10m", help="30s, 10m, 2h, 1d; else until unhold.")
-def hold(name: str, length: str | None) -> None:
+@click.option("--why", "note", metavar="TEXT", help="The reason, shown wherever it is held.")
+def hold(name: str, length: str | None, note: str | None) -> None:
     """Keep calls away from it, for a time or until unhold."""
     seconds = seconds_of(length) if length is not None else None
-    steer("hold", name, until=None if seconds is None else time.time() + seconds)
+    until = None if seconds is None else time.time() + seconds
+    steer("hold", name, until=until, note=note)
 
 
 @command.command("unhold")
@@ -115,6 +118,13 @@ def unhold(name: str) -> None:
     steer("unhold", name)
 
 
+@command.command("probe")
+@NAME
+def probe(name: str) -> None:
+    """Let the next call test it, however long it was to stay open."""
+    steer("probe", name)
+
+
 def seconds_of(length: str) -> float:
     found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)([smhd]?)", length.strip().lower())
     if not found or not float(found[1]):
@@ -122,9 +132,9 @@ def seconds_of(length: str) -> float:
     return float(found[1]) * UNITS_S[found[2] or "s"]
 
 
-def steer(act: Act, name: str, *, until: float | None = None) -> None:
+def steer(act: Act, name: str, *, until: float | None = None, note: str | None = None) -> None:
     bench = workbench()
-    argument = {**named(bench, name), "until": until}
+    argument = {**named(bench, name), "until": until, "note": note}
     order = steering.understood(
         act, argument, bench.registry, bench.loaded.settings.circuits, time.time()
     )

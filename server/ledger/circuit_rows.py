@@ -192,11 +192,26 @@ def reset(db: Connection, key: Key, *, now: float, by: str) -> bool:
     return change(db, key, lambda c: circuits.reset(c, now), now, why="reset by hand", by=by)
 
 
-def hold(db: Connection, key: Key, *, now: float, by: str, until: float | None = None) -> bool:
-    circuit = find(db, key)
-    return record_hold(
-        db, key, epoch=circuit.epoch, now=now, reason="manual", error="", by=by, until=until
-    )
+def hold(
+    db: Connection,
+    key: Key,
+    *,
+    now: float,
+    by: str,
+    until: float | None = None,
+    note: str | None = None,
+) -> bool:
+    def transition(circuit: Circuit) -> Circuit:
+        return circuits.held(
+            circuit, circuit.epoch, now, reason="manual", by=by, until=until, note=note
+        )
+
+    return change(db, key, transition, now, why=note or "manual", by=by)
+
+
+def make_due(db: Connection, key: Key, *, now: float, by: str) -> bool:
+    """The state stays open, so no event is written: the probe will be one."""
+    return change(db, key, lambda c: circuits.due(c, now), now, why="probe asked for", by=by)
 
 
 def unhold(db: Connection, key: Key, *, now: float, by: str, why: str = "lifted by hand") -> bool:

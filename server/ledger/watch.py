@@ -5,15 +5,14 @@ later schema adds columns. Every query fetches all and is bounded; the caller ho
 transaction around them.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
-from .driver import Connection, connect
-from .gate import Gate
+from . import visits
+from .driver import Connection
 from .servers import unwatch, watch
 
 LEASE_S = 15.0
@@ -120,19 +119,6 @@ class BudgetEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
-    """Money a running call holds in a budget's window."""
-
-    budget: str
-    window_start: float
-    call_id: str
-    attempt: int
-    owner: str
-    amount_nano: int
-    created: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Breaker:
     """A circuit; the model `*` stands for all models of the provider."""
 
@@ -147,6 +133,9 @@ class Breaker:
     hold_reason: str | None
     hold_until: float | None
     hold_by: str | None
+    hold_note: str | None
+    probe_owner: str | None
+    probe_lease_until: float | None
     threshold: int
     changed_at: float
     last_ok_at: float | None
@@ -263,12 +252,6 @@ def budget_events(db: Connection, limit: int = 200) -> list[BudgetEvent]:
     return select(db, BudgetEvent, "FROM budget_events ORDER BY id DESC LIMIT ?", (limit,))
 
 
-def holdings(db: Connection, limit: int = 500) -> list[Holding]:
-    rest = """FROM reservations JOIN reservation_windows ON reservation = reservations.id
-              WHERE state = 'held' ORDER BY created LIMIT ?"""
-    return select(db, Holding, rest, (limit,))
-
-
 def breakers(db: Connection) -> list[Breaker]:
     return select(db, Breaker, "FROM circuits ORDER BY provider, model LIMIT 500")
 
@@ -304,17 +287,10 @@ def renew_lease(path: Path, gate: Path, *, watcher: str, pid: int, now: float) -
     """Say that somebody watches until `now` + 15 s: servers then write streaming progress.
     Gives up at once (GateBusy, driver.Error) rather than making a writer wait."""
     renew = partial(watch, watcher=watcher, pid=pid, until=now + LEASE_S)
-    change_lease(path, gate, renew)
+    visits.write(path, gate, renew, wait_s=GATE_WAIT_S)
 
 
 def drop_lease(path: Path, gate: Path, *, watcher: str, now: float) -> None:
     """Stop watching; leases left by watchers that were killed go too."""
-    change_lease(path, gate, partial(unwatch, watcher=watcher, now=now))
-
-
-def change_lease(path: Path, gate: Path, change: Callable[[Connection], None]) -> None:
-    door = Gate(gate)
-    with closing(door), door.held(GATE_WAIT_S), closing(connect(path, busy_s=GATE_WAIT_S)) as db:
-        db.execute("BEGIN IMMEDIATE")
-        change(db)
-        db.execute("COMMIT")
+    drop = partial(unwatch, watcher=watcher, now=now)
+    visits.write(path, gate, drop, wait_s=GATE_WAIT_S)

@@ -14,6 +14,7 @@ from textual.strip import Strip
 
 from roundhouse_mcp.tui.app import WatchApp
 from roundhouse_mcp.tui.options import Options
+from roundhouse_mcp.tui.view import View
 
 HOME = Path("home")  # relative: the tests run in a folder of their own
 GOLDEN = Path(__file__).parent / "screens"
@@ -39,6 +40,15 @@ def check(app: WatchApp, name: str) -> None:
     compare(screen_text(app), name)
 
 
+async def check_both(app: WatchApp, pilot: Pilot[None], name: str) -> None:
+    """As it is, which is at 120x36, and then at 80x24."""
+    check(app, f"{name}_120x36")
+    await pilot.resize_terminal(80, 24)
+    await pilot.pause()
+    await pilot.pause()
+    check(app, f"{name}_80x24")
+
+
 def compare(shown: str, name: str) -> None:
     """Equal to the accepted text; UPDATE_SCREENS=1 accepts what is shown now."""
     path = GOLDEN / f"{name}.txt"
@@ -54,11 +64,22 @@ def compare(shown: str, name: str) -> None:
 
 
 async def until(pilot: Pilot[None], happened: Callable[[], bool]) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         while not happened():
             await pilot.pause()
     await pilot.pause()
     await pilot.pause()
+
+
+async def shown(app: WatchApp, pilot: Pilot[None], key: str) -> None:
+    """Go to the view with this key, and wait for what it alone reads."""
+    await pilot.press(key)
+
+    def is_read() -> bool:
+        view = app.screen
+        return isinstance(view, View) and set(view.reads()) <= set(app.store.snapshot.extra)
+
+    await until(pilot, is_read)
 
 
 @asynccontextmanager

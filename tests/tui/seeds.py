@@ -41,6 +41,12 @@ def insert(db: sqlite3.Connection, table: str, **values: Value) -> None:
     db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(values.values()))
 
 
+def change(db: sqlite3.Connection, table: str, row: str, **values: Value) -> None:
+    """Of the row with this id."""
+    assignments = ", ".join(f"{name} = ?" for name in values)
+    db.execute(f"UPDATE {table} SET {assignments} WHERE id = ?", (*values.values(), row))
+
+
 def server(db: sqlite3.Connection, number: int, client: str, *, beat: float = NOW - 1) -> None:
     insert(
         db,
@@ -124,7 +130,7 @@ def budget(db: sqlite3.Connection, name: str, **values: Value) -> None:
         "budget": name,
         "scope": scope,
         "period": period,
-        "window_start": MIDNIGHT,
+        "window_start": 0.0 if period == "total" else MIDNIGHT,
         "window_end": MIDNIGHT + 86_400,
         "at_limit": "refuse",
     }
@@ -153,9 +159,42 @@ def used(db: sqlite3.Connection, provider: str, model: str, **values: Value) -> 
     insert(db, "usage_hour", **(known | values))
 
 
+CONFIG = """\
+[[budgets]]
+scope = "project:~/site"
+period = "month"
+limit_usd = "80"
+
+[[budgets]]
+scope = "client:cursor"
+limit_usd = "2"
+at_limit = "cheapest"
+
+[[budgets]]
+scope = "global"
+limit_usd = "10"
+
+[[budgets]]
+scope = "provider:openai"
+limit_usd = "8"
+at_limit = "local"
+
+[[budgets]]
+scope = "task:docs"
+period = "total"
+limit_usd = "3"
+"""
+
+
+def configure(home: Path, text: str = CONFIG) -> None:
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "config.toml").write_text(text, encoding="utf-8")
+    (home / "config.toml").chmod(0o600)
+
+
 def seed(home: Path) -> Path:
     """Everything the three views show, in every state."""
-    home.mkdir(parents=True, exist_ok=True)
+    configure(home)
     with ledger(home) as db:
         for number, client in enumerate(("cursor", "claude-code", "script"), 1):
             server(db, number, client)
@@ -360,6 +399,8 @@ def seed_budgets(db: sqlite3.Connection) -> None:
             call_id=call_id,
             attempt=1,
             owner="o1",
+            provider="groq",
+            model="llama-3.3-70b-versatile",
             amount_nano=amount,
             state="held",
             created=NOW - 9 + 7 * n,
@@ -448,3 +489,20 @@ def seed_circuits(db: sqlite3.Connection) -> None:
             epoch=1,
             by="s1",
         )
+
+
+def question(db: sqlite3.Connection, call_id: str, **values: Value) -> None:
+    known: dict[str, Value] = {
+        "call_id": call_id,
+        "budget": "global/day",
+        "client": "cursor",
+        "project": "~/site",
+        "provider": "openai",
+        "model": "gpt-5",
+        "amount_nano": 410_000_000,
+        "fingerprint": "f",
+        "asked_at": NOW - 4,
+        "waits_until": NOW + 41,
+        "expires": NOW + 641,
+    }
+    insert(db, "approvals", **(known | values))

@@ -1,5 +1,6 @@
 """The pure functions behind the screens."""
 
+from dataclasses import replace
 from datetime import UTC
 
 import pytest
@@ -16,7 +17,7 @@ from roundhouse_mcp.tui.glyphs import PLAIN, in_ascii
 from roundhouse_mcp.tui.reader import Totals
 from roundhouse_mcp.tui.rows import Look
 from roundhouse_mcp.tui.sieve import sieve
-from roundhouse_mcp.tui.spending import belongs, forecast, needs_look
+from roundhouse_mcp.tui.spending import counted, forecast, needs_look
 from roundhouse_mcp.tui.why import left_out, reasons
 
 HOUR = 3600.0
@@ -158,7 +159,7 @@ def test_a_duration_is_told_in_its_own_units(seconds: float, text: str) -> None:
     ],
 )
 def test_spending_counts_in_the_budgets_of_its_scope(scope: str, counts: bool) -> None:
-    assert belongs(spent(1), scope) == counts
+    assert counted(replace(SPENDING, scope=scope), [spent(1)]) == ((1, 5) if counts else (0, 0))
 
 
 def test_a_budget_runs_out_when_its_burn_says_so() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 import seeds
-from screens import HOME, check, screen_text, until, watched
+from screens import HOME, check, screen_text, shown, until, watched
 from textual import events
 from textual.command import CommandPalette
 from textual.widgets import Input
@@ -126,7 +126,8 @@ async def test_any_size_is_survived_and_the_smallest_useful_one_is_named(view: s
     seeds.seed(HOME)
 
     async with watched() as (app, pilot):
-        await pilot.press(view, "enter")
+        await shown(app, pilot, view)
+        await pilot.press("enter")
         for size in ((60, 16), (20, 5), (1, 1), (200, 60)):
             await pilot.resize_terminal(*size)
             await pilot.pause()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import seeds
-from screens import HOME, check, colourful, compare, screen_text, until, watched
+from screens import HOME, check, colourful, compare, screen_text, shown, until, watched
 
 from roundhouse_mcp.tui.once import render
 
@@ -26,8 +26,7 @@ async def test_a_view_shows_what_the_ledger_says(view: str, size: tuple[int, int
     seeds.seed(HOME)
 
     async with watched(size) as (app, pilot):
-        await pilot.press(VIEWS[view])
-        await pilot.pause()
+        await shown(app, pilot, VIEWS[view])
 
         check(app, named(view, size))
 
@@ -39,7 +38,8 @@ async def test_enter_opens_the_detail_of_the_row(view: str, size: tuple[int, int
 
     async with watched(size) as (app, pilot):
         moves = ["j"] * 9 if view == "live" else []
-        await pilot.press(VIEWS[view], *moves, "enter")
+        await shown(app, pilot, VIEWS[view])
+        await pilot.press(*moves, "enter")
         if view == "live":
             await until(pilot, lambda: app.store.snapshot.detail is not None)
         await pilot.pause()
@@ -104,8 +104,7 @@ async def test_an_empty_ledger_says_what_will_appear(view: str) -> None:
         seeds.server(db, 1, "cursor")
 
     async with watched((80, 24)) as (app, pilot):
-        await pilot.press(VIEWS[view])
-        await pilot.pause()
+        await shown(app, pilot, VIEWS[view])
 
         check(app, f"empty_{view}_80x24")
 
@@ -115,7 +114,8 @@ async def test_the_ascii_form_holds_nothing_but_ascii(view: str) -> None:
     seeds.seed(HOME)
 
     async with watched(ascii_only=True) as (app, pilot):
-        await pilot.press(VIEWS[view], "enter")
+        await shown(app, pilot, VIEWS[view])
+        await pilot.press("enter")
         await pilot.pause()
         await pilot.pause()
 

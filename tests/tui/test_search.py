@@ -118,7 +118,7 @@ async def test_the_filter_finds_calls_that_are_no_longer_in_memory(
     async with watched() as (app, pilot):
         while len(app.store.finished) > 3:
             app.store.finished.pop()
-        await pilot.press("slash", *"provider:anthropic")
+        app.go("", filter_text="provider:anthropic")
         await until(pilot, lambda: "searched back to 12:3" in screen_text(app))
 
         assert [call.call_id for call in app.store.older] == ["01K9X101", "01K9X100"]

@@ -1,5 +1,7 @@
 """The filter language."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from roundhouse_mcp.tui.sieve import Fields, nearest, sieve
@@ -107,3 +109,16 @@ def test_no_text_breaks_it(text: str) -> None:
 )
 def test_the_nearest_value_is_named_when_nothing_matches(text: str, value: str) -> None:
     assert nearest(sieve(text), [CALL]) == value
+
+
+def test_what_is_nearest_is_found_in_little_time_however_many_rows_there_are() -> None:
+    seen = 0
+
+    def rows() -> Iterator[Fields]:
+        nonlocal seen
+        for number in range(1_000_000):
+            seen += 1
+            yield {**CALL, "call": f"c{number}" * 30}
+
+    assert nearest(sieve("provider:gorq"), rows()) == "groq"
+    assert seen < 1000
