@@ -80,7 +80,8 @@ class Provider:
     the user's, and final. `effort_fields` are body fields that go along with `effort`;
     `embed_batch` texts and `embed_tokens` tokens are the most one embedding request takes. `plugin`
     is the entry point of the package whose code answers instead of a wire. `setup` is how the
-    engine is started where that is ours to do; its address is known once it runs.
+    engine is started where that is ours to do; its address is known once it runs. `otel_name` is
+    what OpenTelemetry calls the service, where that is not its name here.
 
     Of local programs the user runs: `keep_alive_s` is how long a model stays loaded after a call
     (negative: for good), sent as `keep_alive_field`; `pulls`: it downloads what it lacks on
@@ -121,6 +122,7 @@ class Provider:
     quirks: frozenset[str] = frozenset()
     effort_fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
     price_provider: str | None = None
+    otel_name: str | None = None
     cost_field: str | None = None
     cost_units: int = 1
     cost_beside: Mapping[str, str] = field(default_factory=dict[str, str])

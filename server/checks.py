@@ -47,6 +47,8 @@ def check(settings: Settings) -> None:
     check_roots(settings)
     for n, budget in enumerate(settings.budgets):
         check_budget(n, budget, names)
+    if settings.telemetry.otlp_endpoint is not None:
+        check_collector(settings.telemetry.otlp_endpoint, settings.network.trusted_hosts)
 
 
 def near(name: str, known: Iterator[str] | list[str] | set[str]) -> str:
@@ -279,6 +281,13 @@ def check_url(url: str, local: bool, settings: Settings, path: Path) -> None:
             f"plain http would send keys and prompts in the open; write https, or add {host!r} to "
             "network.trusted_hosts",
         )
+
+
+def check_collector(url: str, trusted_hosts: Sequence[str]) -> None:
+    from .collectors import collector_problem  # few name one
+
+    if problem := collector_problem(url, trusted_hosts):
+        raise Wrong(("telemetry", "otlp_endpoint"), problem)
 
 
 def check_script(query: str, path: Path) -> None:

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from .budgets import Budget
     from .calls import Calls
     from .engines.engines import Engines
+    from .exporting import Exporting
     from .files import Roots
     from .ledger.store import Ledger
+    from .logs import Logs
     from .readying import Readying
 
 QUEUE = 64
@@ -98,6 +100,8 @@ class Desk:
     draw: Callable[[], float] = random.random
     group: TaskGroup | None = None
     met: Client | None = None
+    exporting: "Exporting | None" = None
+    logs: "Logs | None" = None
     turns_taken: int = 0
     queues: dict[str, Queue] = field(default_factory=dict[str, Queue])
 

@@ -90,6 +90,7 @@ def alike(name: str, model: Provider) -> Provider:
         url_env=(),
         by_name_only=False,
         price_provider=model.price_provider or model.name,
+        otel_name=model.otel_name or model.name,
     )
 
 

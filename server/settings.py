@@ -283,6 +283,21 @@ class LedgerSettings(Section):
     retain_days: Annotated[int, Field(ge=1)] | None = None
 
 
+class LogSettings(Section):
+    """What a server writes into its file in `logs/`, if it is to have one."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    file: bool = True
+
+
+class TelemetrySettings(Section):
+    """Where traces and metrics go, over OTLP/HTTP: nowhere by default. With `record_content` the
+    traces hold what was asked and answered."""
+
+    otlp_endpoint: str | None = None
+    record_content: bool = False
+
+
 class TuiSettings(Section):
     """How `roundhouse watch` looks and listens. `keys` are action -> keys, `columns` view -> the
     keys of its columns, `filters` name -> filter."""
@@ -314,4 +329,6 @@ class Settings(Section):
     files: FileSettings = FileSettings()
     network: NetworkSettings = NetworkSettings()
     ledger: LedgerSettings = LedgerSettings()
+    logs: LogSettings = LogSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     tui: TuiSettings = TuiSettings()
