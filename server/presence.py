@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 BEAT_S = 5.0
 PROGRESS_S = 0.5
+MANY = "http"  # the client of a server that has many
 
 
 async def beat(desk: Desk) -> None:
@@ -68,8 +69,8 @@ def progress(running: "Iterable[Run]") -> list[records.Progress]:
 
 
 def meet(desk: Desk, client: Client) -> None:
-    """Notes who speaks to this server, once known."""
-    if desk.met != client:
+    """Notes who speaks to this server, once known; where many do, nobody is the one."""
+    if desk.met != client and not desk.many:
         desk.met = client
         desk.ledger.write_soon(servers.name_client, desk.server_id, client.name, client.version)
 
@@ -85,7 +86,7 @@ def server_row(desk: Desk) -> ServerRow:
         owner=desk.ledger.owner,
         pid=os.getpid(),
         host=platform.node(),
-        client=desk.client or "unknown",
+        client=MANY if desk.many else desk.client or "unknown",
         project=desk.project,
         version=version("roundhouse-mcp"),
         config_hash=desk.config_hash,

@@ -175,10 +175,16 @@ async def leave(desk: Desk) -> None:
 
 def serve(client: str | None = None) -> None:
     """Serves stdin and stdout until end of input or a signal; does not return."""
+    server, desk = ready(client)
+    run(server, lambda answered: lifetime(desk, answered))
+
+
+def ready(client: str | None = None) -> tuple[Server, Desk]:
+    """The server of this process, with its log on standard error. Raises ConfigError."""
     gc.freeze()  # what the imports made stays; the command line switched collection off for them
     gc.enable()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="roundhouse: %(message)s")
     server, desk = build(Home.find(os.environ), client=client)
     for handler in logging.getLogger().handlers:
         handler.addFilter(RedactingFilter(desk.redactor))
-    run(server, lambda answered: lifetime(desk, answered))
+    return server, desk
