@@ -1,8 +1,8 @@
 """Our own runner for HTTP: one server for many clients, until it is told to stop.
 
-The first signal closes the door: no new connection, no new request, and what is being answered is
-answered to its end. The second signal, or `DRAIN_S`, cancels what is left; every call settles
-either way.
+After the first signal no tool call begins, and those that run are answered to their end: their
+clients may still have to cancel, or to bring the user's answer, on connections of their own. The
+second signal, or `DRAIN_S`, cancels what is left; every call settles either way.
 """
 
 import asyncio
@@ -20,9 +20,10 @@ import uvicorn
 from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
-from mcp.shared.exceptions import MCPError
+from mcp.types import CallToolResult, TextContent
 
 from ..errors import ConfigError
+from ..home import Home
 from ..serve import lifetime, ready
 from ..stdio import Requests, leave, leave_after
 from .admission import LOOPBACK, PATH, Door
@@ -36,18 +37,21 @@ BACKLOG = 128
 DRAIN_S = 60.0
 FLUSH_S = 1.0  # for the last answers to leave; streams that stay open use it up
 UNWIND_S = 5.0
-STOPPING = -32000  # a code JSON-RPC leaves to servers
+STOPPING = (
+    "Roundhouse is about to stop. Try again once it has been started anew.\ncode: busy\n"
+    "retryable: true\nNothing was sent, no cost."
+)
 ELSEWHERE = TransportSecuritySettings(enable_dns_rebinding_protection=False)  # the door does it
 
 
 class Drain(Requests):
-    """Counts the requests being answered, and begins no more once `closing`."""
+    """Counts the requests being answered, and begins no more tool calls once `closing`."""
 
     closing = False
 
     async def __call__(self, ctx: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
-        if self.closing and ctx.request_id is not None:
-            raise MCPError(code=STOPPING, message="Roundhouse is about to stop; ask again later.")
+        if self.closing and ctx.method == "tools/call":
+            return CallToolResult(content=[TextContent(text=STOPPING)], is_error=True)
         return await super().__call__(ctx, call_next)
 
 
@@ -104,11 +108,8 @@ class Site:
         while not self.signals:
             await self.signalled.wait()
         self.requests.closing = True
-        for listener in web.servers:
-            listener.close()
         with anyio.move_on_after(DRAIN_S):
             await self.drained()
-        leave_after(UNWIND_S)
         self.crowd.hang_up()
         web.should_exit = True
 
@@ -161,23 +162,35 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}{PATH}" if ":" in host else f"http://{host}:{port}{PATH}"
 
 
+def tokens_of(home: Home) -> Tokens:
+    """Raises ConfigError where there is nobody to serve."""
+    tokens = Tokens(home)
+    if not tokens.entries:
+        raise ConfigError(f"Clients need a token each, and there is none; run: {ADD}")
+    return tokens
+
+
 def serve(host: str, port: int, allowed: Sequence[str]) -> None:
     """Serves clients that bring a token until told to stop; does not return. Raises ConfigError."""
     server, desk = ready()
     desk.many, desk.project = True, ""  # whose directory this is says nothing of the clients'
-    tokens = Tokens(desk.home)
-    if not tokens.entries:
-        raise ConfigError(f"Clients need a token each, and there is none; run: {ADD}")
+    tokens = tokens_of(desk.home)
     listening = listening_at(host, port, allowed)
     site = Site(server, tokens, (*LOOPBACK, *allowed))
 
+    def on_signal() -> None:
+        site.on_signal()
+        if site.signals == 2:
+            leave_after(UNWIND_S)
+
     async def main() -> None:
-        watch_signals(site.on_signal)
+        watch_signals(on_signal)
         async with lifetime(desk):
             known = ", ".join(sorted(tokens.entries))
             sys.stderr.write(f"roundhouse: serving {url_of(listening)} for {known}\n")
             sys.stderr.flush()
             await site.serve(listening)
+            leave_after(UNWIND_S)
 
     anyio.run(main)
     leave()
