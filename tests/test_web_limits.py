@@ -73,7 +73,7 @@ async def test_a_connection_that_asks_nothing_is_closed(tmp_path: Path, start: b
 async def test_a_head_that_drips_in_has_its_time_all_the_same(tmp_path: Path) -> None:
     with anyio.fail_after(10):
         async with opened(tmp_path, ONE) as place:
-            slow = await place.connect()
+            slow, heard = await place.connect(), b"?"
             async with anyio.create_task_group() as group:
 
                 async def drip() -> None:
