@@ -179,12 +179,12 @@ def serve(client: str | None = None) -> None:
     run(server, lambda answered: lifetime(desk, answered))
 
 
-def ready(client: str | None = None) -> tuple[Server, Desk]:
+def ready(client: str | None = None, home: Home | None = None) -> tuple[Server, Desk]:
     """The server of this process, with its log on standard error. Raises ConfigError."""
     gc.freeze()  # what the imports made stays; the command line switched collection off for them
     gc.enable()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="roundhouse: %(message)s")
-    server, desk = build(Home.find(os.environ), client=client)
+    server, desk = build(home or Home.find(os.environ), client=client)
     for handler in logging.getLogger().handlers:
         handler.addFilter(RedactingFilter(desk.redactor))
     return server, desk

@@ -19,6 +19,7 @@ import anyio
 import uvicorn
 from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
 from mcp.server.mcpserver import MCPServer
+from mcp.server.streamable_http import EventStore
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import CallToolResult, TextContent
 
@@ -33,6 +34,7 @@ from .tokens import ADD, Tokens
 PORT = 8733
 BODY_LIMIT = 4 * 1024 * 1024
 SESSIONS = 512  # of clients before 2026-07-28, which have them
+RETRY_MS = 100
 BACKLOG = 128
 DRAIN_S = 60.0
 FLUSH_S = 1.0  # for the last answers to leave; streams that stay open use it up
@@ -65,9 +67,21 @@ class Web(uvicorn.Server):
 class Site:
     """An MCP server behind its door. `app` is what answers, and may be wrapped before serving."""
 
-    def __init__(self, server: MCPServer[Any], tokens: Tokens, hosts: Sequence[str]) -> None:
+    def __init__(
+        self,
+        server: MCPServer[Any],
+        tokens: Tokens,
+        hosts: Sequence[str],
+        *,
+        events: EventStore | None = None,
+    ) -> None:
+        """`events` are for one client alone: the SDK names streams by what clients number."""
         server.streamable_http_app(
-            transport_security=ELSEWHERE, max_request_body_size=BODY_LIMIT, max_sessions=SESSIONS
+            transport_security=ELSEWHERE,
+            max_request_body_size=BODY_LIMIT,
+            max_sessions=SESSIONS,
+            event_store=events,
+            retry_interval=RETRY_MS if events else None,
         )
         self.manager = server.session_manager
         self.requests = Drain()
