@@ -4,6 +4,8 @@ class, our middleware, our site. The names and texts are the suite's.
 
 import base64
 import json
+import struct
+import zlib
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -12,9 +14,12 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.prompts.base import Message, UserMessage
 from mcp.server.streamable_http import EventCallback, EventMessage, EventStore
+from mcp.shared.exceptions import MCPError
 from mcp.types import (
+    MISSING_REQUIRED_CLIENT_CAPABILITY,
     AudioContent,
     CallToolResult,
+    ClientCapabilities,
     Completion,
     ContentBlock,
     CreateMessageRequest,
@@ -28,8 +33,10 @@ from mcp.types import (
     InputRequiredResult,
     JSONRPCMessage,
     ListRootsRequest,
+    MissingRequiredClientCapabilityErrorData,
     PromptReference,
     ResourceTemplateReference,
+    SamplingCapability,
     SamplingMessage,
     SetLevelRequestParams,
     SubscribeRequestParams,
@@ -42,7 +49,20 @@ from pydantic import BaseModel, Field
 
 from roundhouse_mcp.server.strict import StrictTool
 
-PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg=="
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    checked = kind + data
+    return struct.pack(">I", len(data)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+
+PIXEL = b"\x89PNG\r\n\x1a\n" + b"".join(  # one red one
+    [
+        chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)),
+        chunk(b"IDAT", zlib.compress(b"\0\xff\0\0")),
+        chunk(b"IEND", b""),
+    ]
+)
+PNG = base64.b64encode(PIXEL).decode()
 WAV = base64.b64encode(
     b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x80\x3e\0\0\2\0\x10\0data\0\0\0\0"
 ).decode()
@@ -162,7 +182,7 @@ class Defaults(BaseModel):
     verified: bool = True
 
 
-def titled(*values: str) -> list[dict[str, str]]:
+def titled(*values: str) -> list[Any]:
     return [{"const": value, "title": value.capitalize()} for value in values]
 
 
@@ -211,6 +231,16 @@ async def test_reconnection(ctx: CONTEXT) -> CallToolResult:
 
 async def test_missing_capability(ctx: CONTEXT) -> Answer:
     """Needs a client that samples."""
+    can = ctx.client_capabilities
+    if can is None or can.sampling is None:
+        data = MissingRequiredClientCapabilityErrorData(
+            required_capabilities=ClientCapabilities(sampling=SamplingCapability())
+        )
+        raise MCPError(
+            code=MISSING_REQUIRED_CLIENT_CAPABILITY,
+            message="This needs a client that samples",
+            data=data.model_dump(by_alias=True, mode="json", exclude_none=True),
+        )
     return InputRequiredResult(input_requests={"sample": sampling("Say something", 10)})
 
 
@@ -392,7 +422,7 @@ def resources(server: MCPServer[Any]) -> None:
 
     @server.resource("test://static-binary", mime_type="image/png")
     def binary() -> bytes:  # pyright: ignore[reportUnusedFunction]
-        return base64.b64decode(PNG)
+        return PIXEL
 
     @server.resource("test://watched-resource", mime_type="text/plain")
     def watched() -> str:  # pyright: ignore[reportUnusedFunction]
@@ -404,17 +434,17 @@ def resources(server: MCPServer[Any]) -> None:
 
 
 def prompts(server: MCPServer[Any]) -> None:
-    @server.prompt()
+    @server.prompt(description="Text.")
     def test_simple_prompt() -> str:  # pyright: ignore[reportUnusedFunction]
         return "This is a simple prompt for testing."
 
-    @server.prompt()
+    @server.prompt(description="Has two arguments.")
     def test_prompt_with_arguments(  # pyright: ignore[reportUnusedFunction]
         arg1: str, arg2: str
     ) -> str:
         return f"Prompt with arguments: arg1='{arg1}', arg2='{arg2}'"
 
-    @server.prompt()
+    @server.prompt(description="Holds a resource.")
     def test_prompt_with_embedded_resource(  # pyright: ignore[reportUnusedFunction]
         resourceUri: str,
     ) -> Sequence[Message]:
@@ -424,11 +454,11 @@ def prompts(server: MCPServer[Any]) -> None:
             UserMessage("Please process the embedded resource above."),
         ]
 
-    @server.prompt()
+    @server.prompt(description="Holds a picture.")
     def test_prompt_with_image() -> Sequence[Message]:  # pyright: ignore[reportUnusedFunction]
         return [UserMessage(PICTURE), UserMessage("Please analyze the image above.")]
 
-    @server.prompt()
+    @server.prompt(description="Asks first.")
     async def test_input_required_result_prompt(  # pyright: ignore[reportUnusedFunction]
         ctx: CONTEXT,
     ) -> Sequence[Message] | InputRequiredResult:
