@@ -1,6 +1,7 @@
 """The server over HTTP with clients that are slow, silent or too many: each costs little, and the
 others are answered meanwhile."""
 
+import socket
 from contextlib import suppress
 from pathlib import Path
 
@@ -139,3 +140,13 @@ async def test_when_there_are_too_many_strangers_go_first_and_the_busy_stay(
     assert present == 4
     assert again.startswith(b"HTTP/1.1 200")
     assert said == "All is well."
+
+
+async def test_the_second_half_of_an_answer_does_not_wait_for_the_first(tmp_path: Path) -> None:
+    with anyio.fail_after(10):
+        async with opened(tmp_path, ONE) as place, place.seat():
+            wires = [each.transport.get_extra_info("socket") for each in place.site.crowd.present]
+            at_once = [wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for wire in wires]
+
+    assert at_once
+    assert all(at_once)
