@@ -81,6 +81,19 @@ async def test_budgets_and_limits_of_a_client_are_those_of_its_tokens_name(tmp_p
     assert "Client zed made its 1 calls of this minute" in often
 
 
+async def test_a_client_cannot_read_on_in_a_call_of_another(tmp_path: Path) -> None:
+    with anyio.fail_after(20):
+        async with opened(tmp_path, ONE) as place:
+            _, zeds = tokens.add(Home(tmp_path), "zed", now=0.0)
+            async with place.seat() as cursor, place.seat(token=zeds) as zed:
+                made = await cursor.said("complete", prompt="Hi")
+                own = await cursor.said("complete", call_id=made["call_id"])
+                foreign = await zed.refused("complete", call_id=made["call_id"])
+
+    assert own["text"] == "All is well."
+    assert "code: not_found" in foreign
+
+
 async def test_what_has_no_right_to_be_heard_is_refused_and_the_server_goes_on(
     tmp_path: Path,
 ) -> None:

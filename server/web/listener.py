@@ -105,6 +105,7 @@ class Site:
                 ws="none",
                 lifespan="off",
                 log_config=None,
+                log_level="error",  # not a line for whatever is no HTTP
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
