@@ -1,8 +1,9 @@
 """The six MCP tools: schema in, schema out, no logic."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import ModuleType
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import anyio.to_thread
 from mcp.server.mcpserver import Context
@@ -15,9 +16,14 @@ from ..providers.types import Call, Effort, Message
 from . import asks, repeats, results, shapes
 from .asks import Ask, EmbedAsk, Prefer, Wish
 from .desk import Desk
-from .errors import Declined
+from .errors import BadRequest, Declined
 from .settings import Privacy
 from .strict import StrictTool
+
+if TYPE_CHECKING:
+    from .attached import TextFile
+    from .outcomes import Outcome
+    from .output_file import Target
 
 OPEN = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=True)
 READ = ToolAnnotations(read_only_hint=True, open_world_hint=False)
@@ -62,6 +68,20 @@ def conversations() -> ModuleType:
     return conversations
 
 
+def attached() -> ModuleType:
+    """Files are loaded with the first call that names one."""
+    from . import attached
+
+    return attached
+
+
+def writing() -> ModuleType:
+    """As files to read are."""
+    from . import output_file
+
+    return output_file
+
+
 def consent() -> ModuleType:
     """Asking the user is loaded with the first call, as what it asks about is."""
     from . import consent
@@ -97,6 +117,9 @@ class Tools:
         images: Annotated[
             Texts, Field(description="data: URLs, or absolute paths in the project")
         ] = None,
+        files: Annotated[
+            Texts, Field(description="Text files of the project to read first: absolute paths")
+        ] = None,
         tools: Annotated[
             Objects, Field(description="Tools the model may call: name, description, parameters")
         ] = None,
@@ -119,6 +142,10 @@ class Tools:
         offset: Annotated[
             int, Field(ge=0, description="Characters already read, with call_id")
         ] = 0,
+        output_file: Annotated[
+            Text, Field(description="Absolute path: write the text there, return only its size")
+        ] = None,
+        overwrite: Annotated[bool, Field(description="output_file may exist")] = False,
         detail: Annotated[
             Literal["concise", "full", "raw"],
             Field(description="full adds attempts, timing, reasoning; raw the provider's errors"),
@@ -132,11 +159,11 @@ class Tools:
 
         async def answer() -> CallToolResult:
             report, full = ctx.report_progress, detail != "concise"
-            most = self.desk.settings.limits.max_result_chars
+            target = await self.target(output_file, overwrite=overwrite)
             if call_id is not None:
                 outcome = await self.desk.calls.read_on(call_id, timeout_s, report)
-                return results.completed(outcome, full=full, offset=offset, limit=most)
-            said = await self.said(prompt, messages, system, images)
+                return await self.handed(outcome, target, full=full, offset=offset)
+            said = await self.said(prompt, messages, system, images, files)
             specs = conversations().tool_specs(tools or ())
             call = Call(
                 messages=said,
@@ -164,9 +191,27 @@ class Tools:
             ask = Ask(wish=wish, call=call, capped=capped, timeout_s=timeout_s, key=key)
             way = await consent().way(self.desk, ctx)
             outcome = await self.desk.calls.complete(ask, self.desk.client_of(ctx), report, way)
-            return results.completed(outcome, full=full, limit=most)
+            return await self.handed(outcome, target, full=full)
 
         return await self.spoken(answer, raw=detail == "raw")
+
+    async def target(self, name: str | None, *, overwrite: bool) -> "Target | None":
+        """Where the answer is to be written, looked at before it costs anything."""
+        if name is None:
+            if overwrite:
+                raise BadRequest("overwrite needs output_file")
+            return None
+        find, roots = partial(writing().target, overwrite=overwrite), self.desk.roots
+        return await anyio.to_thread.run_sync(find, name, roots)
+
+    async def handed(
+        self, outcome: "Outcome", target: "Target | None", *, full: bool, offset: int = 0
+    ) -> CallToolResult:
+        """The answer as it goes back: the text, or the file it is in."""
+        if target is not None:
+            outcome, offset = await writing().written(outcome, target), 0
+        most = self.desk.settings.limits.max_result_chars
+        return results.completed(outcome, full=full, offset=offset, limit=most)
 
     async def said(
         self,
@@ -174,17 +219,28 @@ class Tools:
         messages: list[dict[str, Any]] | None,
         system: str | None,
         images: list[str] | None,
+        files: list[str] | None,
     ) -> tuple[Message, ...]:
-        """The conversation of a call; where it may hold pictures, read beside the event loop."""
+        """The conversation of a call; where it may hold files, read beside the event loop."""
         read, roots = conversations().conversation, self.desk.roots
-        if messages is None and not images:
+        if messages is None and not images and not files:
             return read(prompt, None, system, (), roots)
-        return await anyio.to_thread.run_sync(read, prompt, messages, system, images or (), roots)
+        run = anyio.to_thread.run_sync
+        said = await run(read, prompt, messages, system, images or (), roots)
+        return attached().before(said, await self.read(files)) if files else said
+
+    async def read(self, files: list[str] | None) -> "tuple[TextFile, ...]":
+        if not files:
+            return ()
+        return await anyio.to_thread.run_sync(attached().read, files, self.desk.roots)
 
     async def embed(
         self,
         ctx: Context[Any, Any],
-        texts: Annotated[list[str], Field(description="Texts to embed, in order")],
+        texts: Annotated[Texts, Field(description="Texts to embed, in order")] = None,
+        files: Annotated[
+            Texts, Field(description="Text files to embed after texts: absolute paths")
+        ] = None,
         query: Annotated[
             Text, Field(description="Rank the texts by similarity to this; best first")
         ] = None,
@@ -207,7 +263,9 @@ class Tools:
         """
 
         async def answer() -> CallToolResult:
-            call = asks.embed_call(texts, dimensions, input_type, query)
+            said, read = texts or [], await self.read(files)
+            every = (*said, *(file.text for file in read))
+            call = asks.embed_call(every, dimensions, input_type, query)
             wish = Wish(
                 tool="embed",
                 task=task,
@@ -220,7 +278,8 @@ class Tools:
             ask = EmbedAsk(wish=wish, call=call, query=query, timeout_s=timeout_s)
             way, report = await consent().way(self.desk, ctx), ctx.report_progress
             outcome = await self.desk.calls.embed(ask, self.desk.client_of(ctx), report, way)
-            return results.embedded(outcome, texts=texts, vectors=vectors == "inline")
+            inline = vectors == "inline"
+            return results.embedded(outcome, texts=said, files=files or (), vectors=inline)
 
         return await self.spoken(answer)
 
