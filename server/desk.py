@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .calls import Calls
     from .files import Roots
     from .ledger.store import Ledger
+    from .vectors import Vectors
 
 QUEUE = 64
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: sortable, no look-alikes
@@ -133,6 +134,13 @@ class Desk:
         from .budgets import from_settings
 
         return from_settings(self.settings.budgets)
+
+    @cached_property
+    def vectors(self) -> "Vectors":
+        """Those that clients may fetch."""
+        from .vectors import Vectors
+
+        return Vectors()
 
     @cached_property
     def roots(self) -> "Roots":

@@ -140,7 +140,11 @@ def caption(outcome: Outcome, extras: Mapping[str, Any]) -> str:
 
 
 def embedded(
-    outcome: Embedded, *, texts: Sequence[str], files: Sequence[str] = (), vectors: bool = False
+    outcome: Embedded,
+    *,
+    texts: Sequence[str],
+    files: Sequence[str] = (),
+    vectors: str | None = None,
 ) -> CallToolResult:
     """An embedding of texts, and of files after them: counts and dimensions; a ranking if there
     was a query; vectors on demand."""
@@ -158,7 +162,7 @@ def embedded(
             {"rank": n, "index": index, "score": round(score, 6)} | ranked(index, texts, files)
             for n, (index, score) in enumerate(outcome.ranking, 1)
         ]
-    if vectors:
+    if vectors == "inline":
         said["vectors"] = [list(vector) for vector in outcome.embedding.vectors]
     if outcome.warnings:
         said["warnings"] = list(outcome.warnings)

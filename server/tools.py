@@ -17,6 +17,7 @@ from . import asks, repeats, results, shapes
 from .asks import Ask, EmbedAsk, Prefer, Wish
 from .desk import Desk
 from .errors import BadRequest, Declined
+from .exposed import ALL, Exposed
 from .settings import Privacy
 from .strict import StrictTool
 
@@ -33,6 +34,7 @@ UNLOAD = ToolAnnotations(
 WHOLE = {"anthropic/maxResultSizeChars": 500_000}  # else Claude Code cuts at 50,000 characters
 UP_FRONT = {"anthropic/alwaysLoad": True, **WHOLE}
 
+Handler = Callable[..., Awaitable[CallToolResult]]
 Nothing = SkipJsonSchema[None]
 Text = str | Nothing
 Texts = list[str] | Nothing
@@ -80,6 +82,13 @@ def writing() -> ModuleType:
     from . import output_file
 
     return output_file
+
+
+def resources() -> ModuleType:
+    """Resources are loaded when a client asks for them, or gets one."""
+    from . import resources
+
+    return resources
 
 
 def consent() -> ModuleType:
@@ -253,8 +262,8 @@ class Tools:
         max_cost_usd: MaxCost = None,
         timeout_s: Seconds = None,
         vectors: Annotated[
-            Literal["inline"] | Nothing,
-            Field(description="inline returns the vectors themselves; for scripts, not for models"),
+            Literal["inline", "resource"] | Nothing,
+            Field(description="inline: return the vectors, for scripts. resource: where to fetch"),
         ] = None,
     ) -> CallToolResult:
         """Embed texts, or rank them against a query.
@@ -278,8 +287,8 @@ class Tools:
             ask = EmbedAsk(wish=wish, call=call, query=query, timeout_s=timeout_s)
             way, report = await consent().way(self.desk, ctx), ctx.report_progress
             outcome = await self.desk.calls.embed(ask, self.desk.client_of(ctx), report, way)
-            inline = vectors == "inline"
-            return results.embedded(outcome, texts=said, files=files or (), vectors=inline)
+            made = results.embedded(outcome, texts=said, files=files or (), vectors=vectors)
+            return resources().kept(self.desk, outcome, made) if vectors == "resource" else made
 
         return await self.spoken(answer)
 
@@ -378,15 +387,21 @@ class Tools:
             raise ToolError(self.desk.redactor.text(text)) from declined
 
 
-def strict_tools(desk: Desk) -> list[StrictTool]:
+def strict_tools(desk: Desk, shown: Exposed = ALL) -> list[StrictTool]:
     """The tools in the fixed order clients list them."""
     tools = Tools(desk)
-    make = StrictTool.made
-    return [
-        make(tools.complete, shapes.COMPLETED, annotations=OPEN, meta=UP_FRONT),
-        make(tools.embed, shapes.EMBEDDED, annotations=OPEN, meta=WHOLE),
-        make(tools.route_for_task, shapes.ROUTED, annotations=READ),
-        make(tools.provider_health, shapes.HEALTH, annotations=READ),
-        make(tools.cost_report, shapes.COSTS, annotations=READ),
-        make(tools.unload_model, shapes.UNLOADED, annotations=UNLOAD),
-    ]
+    kinds: dict[str, tuple[Handler, dict[str, Any], ToolAnnotations, dict[str, Any] | None]] = {
+        "complete": (tools.complete, shapes.COMPLETED, OPEN, UP_FRONT),
+        "embed": (tools.embed, shapes.EMBEDDED, OPEN, WHOLE),
+        "route_for_task": (tools.route_for_task, shapes.ROUTED, READ, None),
+        "provider_health": (tools.provider_health, shapes.HEALTH, READ, None),
+        "cost_report": (tools.cost_report, shapes.COSTS, READ, None),
+        "unload_model": (tools.unload_model, shapes.UNLOADED, UNLOAD, None),
+    }
+    made: list[StrictTool] = []
+    for name in shown.names:
+        handler, shape, annotations, meta = kinds[name]
+        tool = StrictTool.made(handler, shape, annotations=annotations, meta=meta)
+        tool.name, tool.description = f"{shown.prefix}{name}", shown.written(tool.description)
+        made.append(tool)
+    return made

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mcp import Client
@@ -109,9 +110,9 @@ def test_long_files_are_marked_for_the_providers_cache() -> None:
     call = Call(messages=(message,), max_tokens=5)
     row = at("http://localhost", quirks=frozenset({"cache_points"}))
 
-    sent = anthropic_messages.encode(call, model="m", provider=row)
+    sent: Any = anthropic_messages.encode(call, model="m", provider=row).body
 
-    first, last = sent.body["messages"][0]["content"]
+    first, last = sent["messages"][0]["content"]
     assert first["text"].endswith("</file>\n\n")
     assert first["cache_control"] == {"type": "ephemeral"}
     assert last == {"type": "text", "text": "Review."}
