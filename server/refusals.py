@@ -22,6 +22,7 @@ REASON_WORDS = {
     "not_running": "not running",
     "over_budget": "over budget",
     "ledger": "without a ledger",
+    "not_approved": "not approved for this project",
 }
 
 

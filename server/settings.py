@@ -174,6 +174,13 @@ class ClientSettings(Section):
     rpm: Annotated[int, Field(ge=1)] | None = None
 
 
+class ApprovalSettings(Section):
+    """`first_use`: is the user asked before a project's first call to a provider that is not on
+    this machine?"""
+
+    first_use: bool = False
+
+
 class AlertSettings(Section):
     """A program that is told what its user should know: the words of its command line."""
 
@@ -264,6 +271,7 @@ class Settings(Section):
     providers: dict[str, ProviderSettings] = {}
     budgets: tuple[BudgetSettings, ...] = ()
     clients: dict[str, ClientSettings] = {}
+    approvals: ApprovalSettings = ApprovalSettings()
     alerts: AlertSettings = AlertSettings()
     circuits: CircuitSettings = CircuitSettings()
     retries: RetrySettings = RetrySettings()

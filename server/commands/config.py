@@ -68,6 +68,10 @@ TEMPLATE = """\
 # [clients.cursor]
 # rpm = 30
 
+# Be asked before a project's first call to a provider that is not on this machine.
+# [approvals]
+# first_use = true
+
 # A program that is told, in JSON on its standard input, of budgets, circuits and odd spending.
 # [alerts]
 # command = ["/home/me/bin/tell-me"]

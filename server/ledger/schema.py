@@ -22,6 +22,7 @@ idempotency                    keys callers gave their calls, and the calls they
 approvals                      questions to the user whether a call may exceed a budget, answered
 client_calls                   the calls of the last minute, of clients whose rate is limited
 estimates                      what calls of a model use in fact, as logarithms (estimates.py)
+first_uses                     providers a project may use or not, where the user wants to be asked
 alerts                         what was told to the user's own program, so that it is told once
 """
 
@@ -400,6 +401,15 @@ CREATE TABLE estimates (
     samples INTEGER NOT NULL,
     at REAL NOT NULL,
     PRIMARY KEY (provider, model, measure)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE first_uses (
+    project TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    allowed INTEGER NOT NULL,
+    by TEXT NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (project, provider)
 ) STRICT, WITHOUT ROWID;
 """
 
