@@ -5,7 +5,7 @@ Local programs are told apart by the row's `engine`.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit, urlunsplit
@@ -15,6 +15,7 @@ from .errors import Garbled, Locked, Misdirected, Refused, TimedOut, Unreachable
 
 if TYPE_CHECKING:
     from .http import Http
+    from .setup import Setup
 
 TIMEOUT_S = 5.0
 UNLOAD_S = 60.0
@@ -26,7 +27,8 @@ MLX_STARTED_WITH = "default_model"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """`key_accepted` is None where no key was tried or none is needed. `embedding` names the
-    models that say they make embeddings. `understood`: it answered the question, and not something
+    models that say they make embeddings; `sizes` pairs models in memory with the bytes they take
+    there, where the program says so. `understood`: it answered the question, and not something
     else."""
 
     reachable: bool
@@ -34,6 +36,7 @@ class Probe:
     models: tuple[str, ...] = ()
     loaded: tuple[str, ...] = ()
     embedding: tuple[str, ...] = ()
+    sizes: tuple[tuple[str, int], ...] = ()
     detail: str = ""
     latency_ms: int | None = None
     understood: bool = True
@@ -46,6 +49,7 @@ class Inventory:
     models: tuple[str, ...] = ()
     loaded: tuple[str, ...] = ()
     embedding: tuple[str, ...] = ()
+    sizes: tuple[tuple[str, int], ...] = ()
     listed: bool = True
 
 
@@ -83,6 +87,8 @@ async def probe(
     http: "Http", provider: Provider, key: str | None, *, timeout_s: float = TIMEOUT_S
 ) -> Probe:
     """Never raises an UpstreamError: what went wrong is in `detail`."""
+    if provider.setup is not None:
+        return startable(provider.setup)
     line = Line(http, provider, key, timeout_s)
     started = time.monotonic()
     if not (provider.models_path or provider.key_path or provider.engine or provider.plugin):
@@ -100,9 +106,22 @@ async def probe(
         models=found.models,
         loaded=found.loaded,
         embedding=found.embedding,
+        sizes=found.sizes,
         detail=f"{len(found.models)} models" if found.listed else "it has no list of models",
         latency_ms=ms(started),
     )
+
+
+def startable(setup: "Setup") -> Probe:
+    """An engine of ours runs only while it is used; can it be started?"""
+    from . import engines
+
+    models = (setup.alias,)
+    try:
+        engines.check_installed(setup)
+    except engines.Unusable as unusable:
+        return Probe(reachable=False, models=models, detail=str(unusable))
+    return Probe(reachable=True, models=models, detail="started when it is needed")
 
 
 async def reached(line: Line, started: float) -> Probe:
@@ -197,7 +216,12 @@ async def ollama_models(line: Line) -> Inventory:
         models=names(tags, line.provider),
         loaded=names(running, line.provider),
         embedding=embedding,
+        sizes=sizes(rows(running, "models"), "name", "size"),
     )
+
+
+def sizes(found: Iterable[Mapping[str, Any]], name: str, size: str) -> tuple[tuple[str, int], ...]:
+    return tuple((str(row.get(name)), row[size]) for row in found if isinstance(row.get(size), int))
 
 
 def embeds(row: Mapping[str, Any]) -> bool:
@@ -216,6 +240,7 @@ async def lmstudio_models(line: Line) -> Inventory:
         models=tuple(str(row["key"]) for row in found),
         loaded=tuple(str(row["key"]) for row in found if row.get("loaded_instances")),
         embedding=tuple(str(row["key"]) for row in found if row.get("type") == "embedding"),
+        sizes=sizes((row for row in found if row.get("loaded_instances")), "key", "size_bytes"),
     )
 
 

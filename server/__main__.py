@@ -1,13 +1,11 @@
 """The command line. `serve` starts without it: an editor waits for the server, not for us."""
 
 import gc
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .errors import ConfigError, Declined
-from .home import Home
 
 if TYPE_CHECKING:
     import click
@@ -56,22 +54,8 @@ def serve_now(client: str | None) -> None:
 
 
 def command_line() -> "click.Group":
-    """The whole command line; `watch` is here because this file is the only door to the terminal
-    interface."""
-    import click
-
+    """The whole command line, each subcommand imported when it is used."""
     from .commands.root import root
-
-    @root.command(short_help="Watch calls, budgets and circuits live.")
-    @click.option("--ascii", "plain", is_flag=True, help="Draw with ASCII characters only.")
-    @click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal.")
-    @click.option("--read-only", is_flag=True, help="Watch only: every action is off.")
-    def watch(*, plain: bool, no_mouse: bool, read_only: bool) -> None:  # pyright: ignore[reportUnusedFunction]
-        """Watch what the agents of every editor on this machine do and spend."""
-        from ..tui.app import run
-
-        home = Home.find(os.environ).path
-        run(home, ascii=plain, mouse=not no_mouse, read_only=read_only)
 
     return root
 

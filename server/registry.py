@@ -135,6 +135,11 @@ class Registry:
         """A model this provider is not known to have: it may have it all the same, unless naming
         one it lacks makes it download that. Raises NotFound."""
         provider = row.provider
+        if provider.setup is not None:
+            raise NotFound(
+                f"the engine {provider.name} has no model {model[:80]!r}",
+                next_step=f"It has {provider.setup.alias}.",
+            )
         if "listed_models_only" not in provider.quirks or row.absent()[0] is not None:
             return model
         raise NotFound(
@@ -187,6 +192,13 @@ class Registry:
                 for row in due:
                     group.start_soon(self.ask, http, row)
             self.asked_at |= dict.fromkeys((row.provider.name for row in due), time.monotonic())
+
+    def learn(self, name: str, seen: "probe.Probe") -> None:
+        """What a local program answered when somebody tested it."""
+        row = self.rows.get(name)
+        if row is not None and may_be_asked(row):
+            self.rows[name] = replace(row, found=seen)
+            self.asked_at[name] = time.monotonic()
 
     def is_old(self, row: Listed, now: float) -> bool:
         return now - self.asked_at.get(row.provider.name, -FOUND_FOR_S) >= FOUND_FOR_S
@@ -244,7 +256,7 @@ def listed(row: Provider, settings: Settings, keys: Keys, environ: Mapping[str, 
         enabled=said.enabled,
         key=key,
         priority=said.priority,
-        chosen=said.models,
+        chosen=said.models or ((provider.setup.alias,) if provider.setup else ()),
         defaults=said.defaults,
         cost_multiplier=said.cost_multiplier,
         use_for=said.use_for,

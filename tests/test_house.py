@@ -22,9 +22,14 @@ DOORS = {  # room -> the modules of other rooms it may use
         "server.home",
         "server.errors",
         "server.budgets",
+        "server.bars",
     },
 }
-EXTRA_DOORS = {"server/__main__.py": {"tui.app"}}  # inside the `watch` subcommand
+EXTRA_DOORS = {  # the commands that show something, each inside its function
+    "server/commands/watch.py": {"tui.app", "tui.once", "tui.outlet", "tui.stream"},
+    "server/commands/status.py": {"tui.outlet", "tui.statusline"},
+    "server/commands/tail.py": {"tui.outlet", "tui.tail"},
+}
 BANNED = {"providers": {"mcp", "textual", "rich"}, "server": {"textual", "rich"}, "tui": {"mcp"}}
 SQLITE = "server/ledger/driver.py"
 MAX_LINES = 500

@@ -1,7 +1,6 @@
 """`roundhouse`: the group, which knows every subcommand's line of help without importing it."""
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any
 
 import click
@@ -20,6 +19,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "keys": ("keys", "API keys: set, list, remove."),
     "providers": ("providers", "Providers: list, add, set, remove."),
     "models": ("models", "List the models you can use."),
+    "watch": ("watch", "Watch calls, money and circuits live, and act."),
+    "status": ("status", "One line for tmux or an editor's status line."),
+    "tail": ("tail", "Calls as they end."),
     "cost": ("cost", "Say what was spent."),
     "reconcile": ("reconcile", "Correct what a call cost, once its bill is known."),
     "route": ("route", "Show where a call would go now, and why."),
@@ -43,7 +45,7 @@ class Refusal(click.ClickException):
 
 class Root(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*COMMANDS, *(name for name in self.commands if name not in COMMANDS)]
+        return [*COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in COMMANDS and cmd_name not in self.commands:
@@ -53,14 +55,8 @@ class Root(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Without importing what it lists."""
-        lines = [(name, line) for name, (_, line) in COMMANDS.items()]
-        lines += [
-            (name, command.get_short_help_str(100))
-            for name, command in self.commands.items()
-            if name not in COMMANDS
-        ]
         with formatter.section("Commands"):
-            formatter.write_dl(lines)
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -81,7 +77,7 @@ def sentence(declined: Declined) -> str:
 
 
 @click.group(cls=Root, invoke_without_command=True)
-@click.version_option(version("roundhouse-mcp"), prog_name="roundhouse")
+@click.version_option(package_name="roundhouse-mcp", prog_name="roundhouse")
 @click.pass_context
 def root(ctx: click.Context) -> None:
     """Every language model you have, for any agent or editor, with fallback, budgets and costs.
