@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .vectors import Vectors
 
 QUEUE = 64
+VERSION_CHARS = 60
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: sortable, no look-alikes
 
 
@@ -197,7 +198,7 @@ class Desk:
         """The launch's `--client`, else what the client calls itself."""
         info = client_info(ctx)
         name = self.client or normal(info[0]) or "unknown"
-        return Client(name=name, version=info[1])
+        return Client(name=name, version=(info[1] or "")[:VERSION_CHARS] or None)
 
 
 def client_info(ctx: "Context[Any, Any]") -> tuple[str, str | None]:

@@ -229,6 +229,7 @@ def ending(run: Run, declined: Declined | None) -> Ending:
         cost_nano=cost,
         cost_kind=kind,
         trail=run.trail(),
+        client_version=run.client.version,
     )
     return Ending(
         call=row, attempts=tuple(run.rows), decision=decision(run), refusal=refusal(run, declined)

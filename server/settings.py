@@ -186,8 +186,9 @@ class BudgetSettings(Section):
 
 
 class ClientSettings(Section):
-    """What one client may do. The name is what it calls itself, or its `--client`; `*` stands for
-    every client that is not named."""
+    """What one client may do, or the clients of one project together. A client's name is what it
+    calls itself, or its `--client`, a project's its directory; `*` stands for each that is not
+    named."""
 
     rpm: Annotated[int, Field(ge=1)] | None = None
 
@@ -289,6 +290,7 @@ class Settings(Section):
     providers: dict[str, ProviderSettings] = {}
     budgets: tuple[BudgetSettings, ...] = ()
     clients: dict[str, ClientSettings] = {}
+    projects: dict[str, ClientSettings] = {}
     approvals: ApprovalSettings = ApprovalSettings()
     alerts: AlertSettings = AlertSettings()
     circuits: CircuitSettings = CircuitSettings()

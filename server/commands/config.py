@@ -73,6 +73,10 @@ TEMPLATE = """\
 # [clients.cursor]
 # rpm = 30
 
+# The same for all agents of a project together: the directory they start us in, or "*" for each.
+# [projects."/home/me/work"]
+# rpm = 60
+
 # Be asked before a project's first call to a provider that is not on this machine.
 # [approvals]
 # first_use = true

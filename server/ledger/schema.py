@@ -437,6 +437,8 @@ CREATE TABLE estimates (
     PRIMARY KEY (provider, model, measure)
 ) STRICT, WITHOUT ROWID;
 
+ALTER TABLE calls ADD COLUMN client_version TEXT;
+
 CREATE TABLE first_uses (
     project TEXT NOT NULL,
     provider TEXT NOT NULL,
