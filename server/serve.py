@@ -59,7 +59,8 @@ complete asks a model. Name one as provider/model, or a task (code, chat, summar
 private …), or a preference (prefer=cheapest, local_preferred, best_quality), or nothing. embed \
 ranks texts against a query. route_for_task shows, free of charge, what would be tried and why not \
 others; call it when unsure or before something expensive. cost_report and provider_health answer \
-questions about spending and outages.
+questions about spending and outages. Do not retype files: complete reads them (files) and writes \
+its answer (output_file).
 
 Paid calls cost real money from a budget shared by all of the user's agents. Set max_tokens to \
 what you need; max_cost_usd refuses dearer calls. privacy=local keeps a prompt on this machine.

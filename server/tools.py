@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,15 +11,30 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
-from pydantic.json_schema import SkipJsonSchema
 
 from ..providers.types import Call, Effort, Message
 from . import asks, repeats, results, shapes
-from .asks import Ask, EmbedAsk, Prefer, Wish
+from .arguments import (
+    Count,
+    Group,
+    Hint,
+    MaxCost,
+    Model,
+    Need,
+    Nothing,
+    Objects,
+    Provider,
+    Seconds,
+    Secrecy,
+    Strategy,
+    Task,
+    Text,
+    Texts,
+)
+from .asks import Ask, EmbedAsk, Wish
 from .desk import Desk
 from .errors import BadRequest, Declined
 from .exposed import ALL, Exposed
-from .settings import Privacy
 from .strict import StrictTool
 
 if TYPE_CHECKING:
@@ -35,25 +51,6 @@ WHOLE = {"anthropic/maxResultSizeChars": 500_000}  # else Claude Code cuts at 50
 UP_FRONT = {"anthropic/alwaysLoad": True, **WHOLE}
 
 Handler = Callable[..., Awaitable[CallToolResult]]
-Nothing = SkipJsonSchema[None]
-Text = str | Nothing
-Texts = list[str] | Nothing
-Objects = list[dict[str, Any]] | Nothing
-Count = Annotated[int, Field(ge=1)] | Nothing
-Amount = Annotated[float, Field(ge=0)] | Nothing
-Seconds = Annotated[float, Field(gt=0, le=3600)] | Nothing
-Need = Literal["images", "tools", "schema", "embeddings"]
-Group = Literal["provider", "model", "task", "client", "project", "day", "hour", "status"]
-
-Task = Annotated[Text, Field(description="Kind of work, e.g. code, chat, summarization, private")]
-Model = Annotated[Text, Field(description="provider/model, a model id, or an alias")]
-Provider = Annotated[Text, Field(description="Only this provider")]
-Hint = Annotated[Prefer | Nothing, Field(description="What matters most")]
-Strategy = Annotated[Text, Field(description="Overrides the configured order of providers")]
-Secrecy = Annotated[
-    Privacy, Field(description="local: never leaves this machine. no_retention: not kept there")
-]
-MaxCost = Annotated[Amount, Field(description="Refuse what may cost more, in USD")]
 
 
 def reports() -> ModuleType:
@@ -63,39 +60,10 @@ def reports() -> ModuleType:
     return reports
 
 
-def conversations() -> ModuleType:
-    """The models of messages and tools are built at first use."""
-    from . import conversations
-
-    return conversations
-
-
-def attached() -> ModuleType:
-    """Files are loaded with the first call that names one."""
-    from . import attached
-
-    return attached
-
-
-def writing() -> ModuleType:
-    """As files to read are."""
-    from . import output_file
-
-    return output_file
-
-
-def resources() -> ModuleType:
-    """Resources are loaded when a client asks for them, or gets one."""
-    from . import resources
-
-    return resources
-
-
-def consent() -> ModuleType:
-    """Asking the user is loaded with the first call, as what it asks about is."""
-    from . import consent
-
-    return consent
+def later(name: str) -> ModuleType:
+    """What else an editor that starts us does not wait for: models of messages to build, and what
+    only some calls need."""
+    return import_module(f".{name}", __package__)
 
 
 class Tools:
@@ -173,7 +141,7 @@ class Tools:
                 outcome = await self.desk.calls.read_on(call_id, timeout_s, report)
                 return await self.handed(outcome, target, full=full, offset=offset)
             said = await self.said(prompt, messages, system, images, files)
-            specs = conversations().tool_specs(tools or ())
+            specs = later("conversations").tool_specs(tools or ())
             call = Call(
                 messages=said,
                 max_tokens=max_tokens or self.desk.settings.limits.max_tokens,
@@ -198,7 +166,7 @@ class Tools:
             capped = max_tokens is not None
             key = repeats.check(idempotency_key)
             ask = Ask(wish=wish, call=call, capped=capped, timeout_s=timeout_s, key=key)
-            way = await consent().way(self.desk, ctx)
+            way = await later("consent").way(self.desk, ctx)
             outcome = await self.desk.calls.complete(ask, self.desk.client_of(ctx), report, way)
             return await self.handed(outcome, target, full=full)
 
@@ -210,7 +178,7 @@ class Tools:
             if overwrite:
                 raise BadRequest("overwrite needs output_file")
             return None
-        find, roots = partial(writing().target, overwrite=overwrite), self.desk.roots
+        find, roots = partial(later("output_file").target, overwrite=overwrite), self.desk.roots
         return await anyio.to_thread.run_sync(find, name, roots)
 
     async def handed(
@@ -218,7 +186,7 @@ class Tools:
     ) -> CallToolResult:
         """The answer as it goes back: the text, or the file it is in."""
         if target is not None:
-            outcome, offset = await writing().written(outcome, target), 0
+            outcome, offset = await later("output_file").written(outcome, target), 0
         most = self.desk.settings.limits.max_result_chars
         return results.completed(outcome, full=full, offset=offset, limit=most)
 
@@ -231,17 +199,17 @@ class Tools:
         files: list[str] | None,
     ) -> tuple[Message, ...]:
         """The conversation of a call; where it may hold files, read beside the event loop."""
-        read, roots = conversations().conversation, self.desk.roots
+        read, roots = later("conversations").conversation, self.desk.roots
         if messages is None and not images and not files:
             return read(prompt, None, system, (), roots)
         run = anyio.to_thread.run_sync
         said = await run(read, prompt, messages, system, images or (), roots)
-        return attached().before(said, await self.read(files)) if files else said
+        return later("attached").before(said, await self.read(files)) if files else said
 
     async def read(self, files: list[str] | None) -> "tuple[TextFile, ...]":
         if not files:
             return ()
-        return await anyio.to_thread.run_sync(attached().read, files, self.desk.roots)
+        return await anyio.to_thread.run_sync(later("attached").read, files, self.desk.roots)
 
     async def embed(
         self,
@@ -285,10 +253,12 @@ class Tools:
                 needs=frozenset({"embeddings"}),
             )
             ask = EmbedAsk(wish=wish, call=call, query=query, timeout_s=timeout_s)
-            way, report = await consent().way(self.desk, ctx), ctx.report_progress
+            way, report = await later("consent").way(self.desk, ctx), ctx.report_progress
             outcome = await self.desk.calls.embed(ask, self.desk.client_of(ctx), report, way)
             made = results.embedded(outcome, texts=said, files=files or (), vectors=vectors)
-            return resources().kept(self.desk, outcome, made) if vectors == "resource" else made
+            return (
+                later("resources").kept(self.desk, outcome, made) if vectors == "resource" else made
+            )
 
         return await self.spoken(answer)
 
@@ -382,7 +352,7 @@ class Tools:
             return await answer()
         except Declined as declined:
             if declined.code == "approval_needed":
-                return consent().asked_for(declined)
+                return later("consent").asked_for(declined)
             text = results.error_text(declined, raw=raw)
             raise ToolError(self.desk.redactor.text(text)) from declined
 
