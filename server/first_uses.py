@@ -70,7 +70,7 @@ async def allowed(run: Run, candidate: Candidate) -> bool:
     approval = await approvals.decided(run, question(run, candidate), candidate)
     if approval.state == "waiting":
         raise NotApproved(
-            f"{provider} is new to this project, and was not approved in time",
+            f"the provider {provider} is new to this project, and was not approved in time",
             next_step=f"The user can allow it with `roundhouse approve {approval.id}`; then ask "
             "the same again.",
             retryable=True,

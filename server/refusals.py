@@ -152,6 +152,9 @@ def in_words(excluded: Sequence[Excluded]) -> str:
 
 
 def advice(run: Run, others: Sequence[Excluded]) -> str:
+    unapproved = next((e.provider for e in others if e.reason == "not_approved"), None)
+    if unapproved is not None:
+        return f"The user can change that with `roundhouse approve --provider {unapproved}`."
     if others:
         return SHOWN
     if aimed(run):

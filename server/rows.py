@@ -23,6 +23,7 @@ STATUS_OF: Mapping[str, Status] = {
     "over_budget": "refused",
     "busy": "refused",
     "approval_needed": "refused",
+    "not_approved": "refused",
     "rate_limited": "refused",
     "bad_request": "refused",
     "not_found": "refused",

@@ -82,6 +82,7 @@ async def test_a_refused_provider_is_left_out_from_now_on(tmp_path: Path, era: E
     assert "was not allowed for this project" in text
     assert "Nothing was sent, no cost." in text
     assert "one/m was not allowed for this project" in again
+    assert "The user can change that with `roundhouse approve --provider one`." in again
     assert len(user.seen) == 1
     assert attempts == []
     assert known == [{"provider": "one", "allowed": 0, "by": "the user of mcp"}]
@@ -131,8 +132,10 @@ async def test_a_call_nobody_answers_for_says_how_to_allow_it(tmp_path: Path) ->
         text = await seat.refused("complete", prompt="Hi", timeout_s=5)
         approve(tmp_path, "1")
         said = await seat.said("complete", prompt="Another", timeout_s=5)
+        calls = seat.rows("SELECT status, error_kind FROM calls ORDER BY id")
 
-    assert text.startswith("One is new to this project, and was not approved in time. ")
+    assert calls[0] == {"status": "refused", "error_kind": "not_approved"}
+    assert text.startswith("The provider one is new to this project, and was not approved in ")
     assert "`roundhouse approve 1`" in text
     assert "code: not_approved\n" in text
     assert "retryable: true" in text
