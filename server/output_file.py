@@ -143,8 +143,7 @@ async def written(outcome: Outcome, wanted: Target) -> Outcome:
     except OSError as error:
         why = files.reason(error)
         return warned(outcome, f"{wanted.name[:200]} was not written ({why}); the text is here")
-    lines = outcome.text.count("\n") + 1
-    said = f"The answer is in {wanted.name}: {lines} lines, {size} bytes."
+    said = f"The answer is in {wanted.name}: {size} bytes."
     return replace(outcome, text=said, structured=None, output_file=wanted.name, bytes=size)
 
 

@@ -134,7 +134,7 @@ async def test_an_answer_is_written_to_a_file_and_only_its_size_returned(
     assert said is not None
     assert contents(project) == {"answer.txt": "All is well."}
     assert (said["output_file"], said["bytes"]) == (name, 12)
-    assert said["text"] == f"The answer is in {name}: 1 lines, 12 bytes."
+    assert said["text"] == f"The answer is in {name}: 12 bytes."
     assert f'"output_file":"{name}"' in text_of(done)
     assert text_of(again).startswith(f"{name} exists. Name another file, or set overwrite=true.")
     assert "Nothing was sent, no cost." in text_of(again)
