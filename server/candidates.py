@@ -111,8 +111,9 @@ class Candidate:
     """An offer that may be tried. `max_tokens` is the cap that will be sent; `bound_nano` the most
     an attempt can cost, `expected_nano` what it probably will (None: no known price), `safe_nano`
     what few exceed, where its budgets hold no more than that. `is_probe`: its circuit is open, and
-    this call would be the one that tests it. `turn`, `draw` (in [0, 1)), `expected_ms` and `load`
-    are what strategies look at."""
+    this call would be the one that tests it. `asks_first`: the user is asked about its provider
+    before (first_uses.py). `turn`, `draw` (in [0, 1)), `expected_ms` and `load` are what
+    strategies look at."""
 
     offer: Offer
     max_tokens: int
@@ -121,6 +122,7 @@ class Candidate:
     rates: Rates | None = None
     safe_nano: int | None = None
     is_probe: bool = False
+    asks_first: bool = False
     why: str = ""
     turn: int = 0
     draw: float = 0.0

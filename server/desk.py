@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from .ledger.store import Ledger
     from .logs import Logs
     from .readying import Readying
+    from .vectors import Vectors
 
 QUEUE = 64
+VERSION_CHARS = 60
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: sortable, no look-alikes
 
 
@@ -155,6 +157,13 @@ class Desk:
         return from_settings(self.settings.budgets)
 
     @cached_property
+    def vectors(self) -> "Vectors":
+        """Those that clients may fetch."""
+        from .vectors import Vectors
+
+        return Vectors()
+
+    @cached_property
     def roots(self) -> "Roots":
         """The directories whose files callers may name."""
         from .files import roots
@@ -202,7 +211,7 @@ class Desk:
         """The launch's `--client` or the name of the token, else what the client calls itself."""
         info = client_info(ctx)
         name = self.client or token_name(ctx) or normal(info[0]) or "unknown"
-        return Client(name=name, version=info[1])
+        return Client(name=name, version=(info[1] or "")[:VERSION_CHARS] or None)
 
 
 def client_info(ctx: "Context[Any, Any]") -> tuple[str, str | None]:

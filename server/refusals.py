@@ -24,6 +24,7 @@ REASON_WORDS = {
     "not_running": "not running",
     "over_budget": "over budget",
     "ledger": "without a ledger",
+    "not_approved": "not approved for this project",
 }
 
 
@@ -153,6 +154,9 @@ def in_words(excluded: Sequence[Excluded]) -> str:
 
 
 def advice(run: Run, others: Sequence[Excluded]) -> str:
+    unapproved = next((e.provider for e in others if e.reason == "not_approved"), None)
+    if unapproved is not None:
+        return f"The user can change that with `roundhouse approve --provider {unapproved}`."
     if others:
         return SHOWN
     if aimed(run):

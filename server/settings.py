@@ -209,10 +209,18 @@ class BudgetSettings(Section):
 
 
 class ClientSettings(Section):
-    """What one client may do. The name is what it calls itself, or its `--client`; `*` stands for
-    every client that is not named."""
+    """What one client may do, or the clients of one project together. A client's name is what it
+    calls itself, or its `--client`, a project's its directory; `*` stands for each that is not
+    named."""
 
     rpm: Annotated[int, Field(ge=1)] | None = None
+
+
+class ApprovalSettings(Section):
+    """`first_use`: is the user asked before a project's first call to a provider that is not on
+    this machine?"""
+
+    first_use: bool = False
 
 
 class AlertSettings(Section):
@@ -320,6 +328,8 @@ class Settings(Section):
     providers: dict[str, ProviderSettings] = {}
     budgets: tuple[BudgetSettings, ...] = ()
     clients: dict[str, ClientSettings] = {}
+    projects: dict[str, ClientSettings] = {}
+    approvals: ApprovalSettings = ApprovalSettings()
     alerts: AlertSettings = AlertSettings()
     circuits: CircuitSettings = CircuitSettings()
     retries: RetrySettings = RetrySettings()

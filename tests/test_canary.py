@@ -125,12 +125,17 @@ async def test_a_failure_that_repeats_the_key_gives_it_to_nobody(
                     *[await s.call(name) for name in ("provider_health", "cost_report")],
                     await s.call("route_for_task"),
                 ]
-        (call,) = s.rows("SELECT call_id FROM calls ORDER BY id LIMIT 1")
+                (call,) = s.rows("SELECT call_id FROM calls ORDER BY id LIMIT 1")
+                read = [
+                    await s.client.read_resource(f"roundhouse://{path}")
+                    for path in (f"calls/{call['call_id']}", "ledger/recent", "providers/one")
+                ]
         asked = [request.headers for request in server.asked]
         screens = await anyio.to_thread.run_sync(shown, tmp_path, call["call_id"])
 
     assert results[0].is_error
     assert any(CANARY in headers.get("authorization", "") for headers in asked)
+    assert not leaks(str(read))
     for result in results:
         assert not leaks(text_of(result))
         assert not leaks(json.dumps(result.structured_content))

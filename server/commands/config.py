@@ -73,6 +73,14 @@ TEMPLATE = """\
 # [clients.cursor]
 # rpm = 30
 
+# The same for all agents of a project together: the directory they start us in, or "*" for each.
+# [projects."/home/me/work"]
+# rpm = 60
+
+# Be asked before a project's first call to a provider that is not on this machine.
+# [approvals]
+# first_use = true
+
 # A program that is told, in JSON on its standard input, of budgets, circuits and odd spending.
 # [alerts]
 # command = ["/home/me/bin/tell-me"]

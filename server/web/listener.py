@@ -24,6 +24,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import CallToolResult, TextContent
 
 from ..errors import ConfigError
+from ..exposed import ALL, Exposed
 from ..home import Home
 from ..serve import lifetime, ready
 from ..stdio import Requests, leave, leave_after
@@ -185,12 +186,20 @@ def tokens_of(home: Home) -> Tokens:
     return tokens
 
 
-def serve(host: str, port: int, allowed: Sequence[str], *, verbose: bool = False) -> None:
+def serve(
+    host: str | None,
+    port: int | None,
+    allowed: Sequence[str],
+    *,
+    shown: Exposed = ALL,
+    verbose: bool = False,
+) -> None:
     """Serves clients that bring a token until told to stop; does not return. Raises ConfigError."""
     home = Home.find(os.environ)
     tokens = tokens_of(home)
-    listening = listening_at(host, port, allowed)
-    server, desk = ready(home=home, verbose=verbose)
+    at = "127.0.0.1" if host is None else host
+    listening = listening_at(at, PORT if port is None else port, allowed)
+    server, desk = ready(home=home, shown=shown, verbose=verbose)
     desk.many, desk.project = True, ""  # whose directory this is says nothing of the clients'
     site = Site(server, tokens, (*LOOPBACK, *allowed))
 
