@@ -20,6 +20,7 @@ from ..server import config
 from ..server.environment import PREFIX
 from ..server.home import VARIABLE, Home
 from ..server.ledger.driver import connect_read_only
+from .plainly import plainly
 from .script import Asked, Entry, Script
 from .upstream import Upstream
 
@@ -137,8 +138,9 @@ class Roundhouse:
         of the SDK's `Client`: callbacks, `mode`. `name` is the client in the ledger."""
         from mcp import Client
 
-        async with Client(self.server(name), **options) as client:
-            yield client
+        with plainly():
+            async with Client(self.server(name), **options) as client:
+                yield client
 
     def rows(self, query: str, *parameters: object) -> list[dict[str, Any]]:
         """What the ledger holds: a SELECT, read beside whoever writes it. Nothing where no server

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+pytestmark = pytest.mark.skipif(
+    not EXAMPLES.is_dir(), reason="the examples are not beside the tests"
+)
 
 
-@pytest.mark.skipif(not EXAMPLES.is_dir(), reason="the examples are not beside the tests")
 def test_two_models_give_their_opinion_with_its_price(tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
@@ -27,3 +29,18 @@ def test_two_models_give_their_opinion_with_its_price(tmp_path: Path) -> None:
         "mock/a: You said: Is 221 prime? ($0.000000)",
         "mock/b: You said: Is 221 prime? ($0.000000)",
     ]
+
+
+def test_an_agent_is_tested_with_scripted_models() -> None:
+    plain = ["-p", "no:cacheprovider", "-c", os.devnull, "--rootdir=.", "-o", "pythonpath=."]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--import-mode=importlib", *plain, "."],
+        cwd=EXAMPLES / "librarian",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert "2 passed" in done.stdout, done.stdout

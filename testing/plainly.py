@@ -1,0 +1,20 @@
+"""A failed assertion inside a task group as itself, so that pytest can explain it."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+
+@contextmanager
+def plainly() -> Generator[None]:
+    """Raises the one exception inside a group instead of the group."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while len(inside := inner(error)) == 1:
+            error = inside[0]
+        raise error from None
+
+
+def inner(error: BaseException) -> tuple[BaseException, ...]:
+    return getattr(error, "exceptions", ())
