@@ -5,7 +5,7 @@ Local programs are told apart by the row's `engine`.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit, urlunsplit
@@ -26,7 +26,8 @@ MLX_STARTED_WITH = "default_model"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """`key_accepted` is None where no key was tried or none is needed. `embedding` names the
-    models that say they make embeddings. `understood`: it answered the question, and not something
+    models that say they make embeddings; `sizes` pairs models in memory with the bytes they take
+    there, where the program says so. `understood`: it answered the question, and not something
     else."""
 
     reachable: bool
@@ -34,6 +35,7 @@ class Probe:
     models: tuple[str, ...] = ()
     loaded: tuple[str, ...] = ()
     embedding: tuple[str, ...] = ()
+    sizes: tuple[tuple[str, int], ...] = ()
     detail: str = ""
     latency_ms: int | None = None
     understood: bool = True
@@ -46,6 +48,7 @@ class Inventory:
     models: tuple[str, ...] = ()
     loaded: tuple[str, ...] = ()
     embedding: tuple[str, ...] = ()
+    sizes: tuple[tuple[str, int], ...] = ()
     listed: bool = True
 
 
@@ -100,6 +103,7 @@ async def probe(
         models=found.models,
         loaded=found.loaded,
         embedding=found.embedding,
+        sizes=found.sizes,
         detail=f"{len(found.models)} models" if found.listed else "it has no list of models",
         latency_ms=ms(started),
     )
@@ -197,7 +201,12 @@ async def ollama_models(line: Line) -> Inventory:
         models=names(tags, line.provider),
         loaded=names(running, line.provider),
         embedding=embedding,
+        sizes=sizes(rows(running, "models"), "name", "size"),
     )
+
+
+def sizes(found: Iterable[Mapping[str, Any]], name: str, size: str) -> tuple[tuple[str, int], ...]:
+    return tuple((str(row.get(name)), row[size]) for row in found if isinstance(row.get(size), int))
 
 
 def embeds(row: Mapping[str, Any]) -> bool:
@@ -216,6 +225,7 @@ async def lmstudio_models(line: Line) -> Inventory:
         models=tuple(str(row["key"]) for row in found),
         loaded=tuple(str(row["key"]) for row in found if row.get("loaded_instances")),
         embedding=tuple(str(row["key"]) for row in found if row.get("type") == "embedding"),
+        sizes=sizes((row for row in found if row.get("loaded_instances")), "key", "size_bytes"),
     )
 
 

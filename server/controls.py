@@ -1,4 +1,5 @@
-"""Requests from outside that this server takes: circuits by hand, and calls to be cancelled.
+"""Requests from outside that this server takes: circuits by hand, calls to be cancelled, and the
+orders of provider_orders.py.
 
 Looked for twice a second with one short read. An order about circuits is taken, carried out and
 answered in one transaction: a server killed on the way has done nothing, or all of it.
@@ -12,6 +13,7 @@ from functools import partial
 from typing import Any, cast
 
 import anyio
+from anyio.abc import TaskGroup
 
 from . import following, steering
 from .desk import Desk
@@ -19,6 +21,7 @@ from .errors import BadRequest, Declined, LedgerUnavailable
 from .ledger import control_rows, owners
 from .ledger.control_rows import Control
 from .ledger.driver import Connection
+from .provider_orders import ORDERS, carried_out, refusal
 from .steering import Order
 
 logger = logging.getLogger(__name__)
@@ -30,37 +33,48 @@ CIRCUIT = "circuit."
 async def attend(desk: Desk) -> None:
     """Carries out what is asked, as long as the server runs. A ledger that fails asks nothing."""
     alive = partial(owners.alive, desk.ledger.run_dir)
-    while True:
-        await anyio.sleep(EVERY_S)
-        with suppress(LedgerUnavailable):
-            now = desk.clock()
-            for control in await desk.ledger.read(
-                control_rows.waiting, desk.server_id, now, alive=alive
-            ):
-                await carry_out(desk, control)
+    async with anyio.create_task_group() as group:
+        while True:
+            await anyio.sleep(EVERY_S)
+            with suppress(LedgerUnavailable):
+                now = desk.clock()
+                for control in await desk.ledger.read(
+                    control_rows.waiting, desk.server_id, now, alive=alive
+                ):
+                    await carry_out(desk, control, group)
 
 
-async def carry_out(desk: Desk, control: Control) -> None:
+async def carry_out(desk: Desk, control: Control, group: TaskGroup) -> None:
+    """What takes a while goes on in `group`, so that no other request waits for it."""
     try:
         argument = argument_of(control)
         if control.kind.startswith(CIRCUIT):
-            following.follow(desk)
-            order = steering.understood(
-                control.kind.removeprefix(CIRCUIT),
-                argument,
-                desk.registry,
-                desk.settings.circuits,
-                desk.clock(),
-            )
-            await desk.ledger.write(steer, desk, control, order)
+            await circuit(desk, control, argument)
         elif control.kind == "cancel":
             await cancel(desk, control, argument)
+        elif control.kind in ORDERS:
+            if await desk.ledger.write(control_rows.take, control, desk.server_id, desk.clock()):
+                group.start_soon(order, desk, control, argument)
         else:
             raise BadRequest(f"this server takes no request {control.kind[:40]!r}")
     except LedgerUnavailable:
         raise
     except Declined as declined:
         await desk.ledger.write(refuse, desk, control, declined)
+
+
+async def order(desk: Desk, control: Control, argument: Mapping[str, Any]) -> None:
+    said = await carried_out(desk, control.kind, argument, control.by)
+    desk.ledger.write_soon(control_rows.finish, control.id, answer(desk, said), desk.clock())
+
+
+async def circuit(desk: Desk, control: Control, argument: Mapping[str, Any]) -> None:
+    following.follow(desk)
+    act = control.kind.removeprefix(CIRCUIT)
+    understood = steering.understood(
+        act, argument, desk.registry, desk.settings.circuits, desk.clock()
+    )
+    await desk.ledger.write(steer, desk, control, understood)
 
 
 def argument_of(control: Control) -> Mapping[str, Any]:
@@ -94,13 +108,8 @@ def refuse(db: Connection, desk: Desk, control: Control, declined: Declined) -> 
         control_rows.finish(db, control.id, answer(desk, refusal(declined)), now)
 
 
-def refusal(declined: Declined) -> dict[str, Any]:
-    said = f"{declined.message.rstrip('.')}. {declined.next_step}".strip()
-    return {"ok": False, "code": declined.code, "said": said}
-
-
 def answer(desk: Desk, said: Mapping[str, Any]) -> str:
-    return json.dumps({**said, "server": desk.server_id})
+    return desk.redactor.text(json.dumps({**said, "server": desk.server_id}))
 
 
 async def cancel(desk: Desk, control: Control, argument: Mapping[str, Any]) -> None:

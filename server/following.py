@@ -11,6 +11,7 @@ from functools import partial
 from . import config
 from .desk import Desk
 from .errors import ConfigError
+from .home import fingerprint
 from .keys import Keys
 from .ledger import servers
 from .registry import Registry
@@ -37,6 +38,7 @@ def follow(desk: Desk) -> bool:
         server_id=desk.server_id,
         config_hash=loaded.hash,
         keys_present=json.dumps(sorted(registry.keys_present())),
+        config_file=fingerprint(desk.home.config),
     )
     desk.ledger.write_soon(noted)
     return True

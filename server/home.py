@@ -1,5 +1,6 @@
 """Where Roundhouse keeps everything of one user: one directory, whatever the environment."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Mapping
@@ -87,6 +88,14 @@ class Home:
                 Path(temporary).unlink(missing_ok=True)
         except OSError as error:
             raise ConfigError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def fingerprint(path: Path) -> str:
+    """The same for the same content; "" where there is no file to read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    except OSError:
+        return ""
 
 
 def stamp(path: Path) -> tuple[int, int, int] | None:

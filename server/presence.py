@@ -3,6 +3,8 @@
 import json
 import os
 import platform
+import stat
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from importlib.metadata import version
@@ -14,6 +16,7 @@ from . import books, budgets, following
 from .budgets import Window
 from .desk import Client, Desk
 from .errors import LedgerUnavailable
+from .home import fingerprint
 from .ledger import records, servers
 from .ledger.servers import ServerRow
 
@@ -106,4 +109,21 @@ def server_row(desk: Desk) -> ServerRow:
         started=now,
         beat=now,
         keys_present=json.dumps(sorted(desk.registry.keys_present())),
+        log_path=error_log(),
+        config_file=fingerprint(desk.home.config),
     )
+
+
+def error_log() -> str | None:
+    """The file our messages go to. None where they go to whoever started us, as clients have it,
+    or where the system does not tell a file's name."""
+    try:
+        if not stat.S_ISREG(os.fstat(2).st_mode):
+            return None
+        if sys.platform == "darwin":
+            import fcntl
+
+            return fcntl.fcntl(2, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0").decode()
+        return os.readlink("/proc/self/fd/2")
+    except (OSError, ValueError):
+        return None

@@ -188,6 +188,13 @@ class Registry:
                     group.start_soon(self.ask, http, row)
             self.asked_at |= dict.fromkeys((row.provider.name for row in due), time.monotonic())
 
+    def learn(self, name: str, seen: "probe.Probe") -> None:
+        """What a local program answered when somebody tested it."""
+        row = self.rows.get(name)
+        if row is not None and may_be_asked(row):
+            self.rows[name] = replace(row, found=seen)
+            self.asked_at[name] = time.monotonic()
+
     def is_old(self, row: Listed, now: float) -> bool:
         return now - self.asked_at.get(row.provider.name, -FOUND_FOR_S) >= FOUND_FOR_S
 

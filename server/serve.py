@@ -152,7 +152,7 @@ async def attend(desk: Desk, group: TaskGroup, answered: anyio.Event | None) -> 
     along, and takes requests from outside."""
     if answered is not None:
         await answered.wait()
-    from . import alerts, controls, presence
+    from . import alerts, controls, presence, sightings
 
     group.start_soon(alerts.attend, desk)
     if desk.settings.price_updates.enabled:
@@ -162,6 +162,7 @@ async def attend(desk: Desk, group: TaskGroup, answered: anyio.Event | None) -> 
         price_updates.keep_updated(proxy=network.proxy, ca_file=network.ca_file)
     group.start_soon(presence.show_progress, desk)
     group.start_soon(controls.attend, desk)
+    group.start_soon(sightings.attend, desk)
     await presence.beat(desk)
 
 

@@ -22,6 +22,7 @@ DOORS = {  # room -> the modules of other rooms it may use
         "server.home",
         "server.errors",
         "server.budgets",
+        "server.bars",
     },
     "testing": {  # other people's tests: it configures a home, starts servers, reads the ledger
         "providers",
@@ -31,7 +32,11 @@ DOORS = {  # room -> the modules of other rooms it may use
         "server.ledger.driver",
     },
 }
-EXTRA_DOORS = {"server/__main__.py": {"tui.app"}}  # inside the `watch` subcommand
+EXTRA_DOORS = {  # each inside a subcommand
+    "server/__main__.py": {"tui.app", "tui.once", "tui.outlet", "tui.stream"},
+    "server/commands/status.py": {"tui.outlet", "tui.statusline"},
+    "server/commands/tail.py": {"tui.outlet", "tui.tail"},
+}
 BANNED = {
     "providers": {"mcp", "textual", "rich"},
     "server": {"textual", "rich"},

@@ -120,13 +120,19 @@ class Request:
         )
 
     def _followed(self, number: int, answer_s: float) -> Outcome:
-        give_up = time.monotonic() + answer_s
+        """What nobody has taken, or one that is dead by now, is waited for `ANSWER_S` only."""
+        began = left = time.monotonic()
         with closing(connect_read_only(self.path)) as db:
             while True:
                 answer = control_rows.answer(db, number)
                 if answer.result is not None:
                     return understood(answer.result)
-                if time.monotonic() >= give_up:
+                now = time.monotonic()
+                if answer.taken_by is not None and answer.taken_by in servers.living(
+                    db, self.alive
+                ):
+                    left = now
+                if now - began >= answer_s or now - left >= min(answer_s, ANSWER_S):
                     break
                 time.sleep(LOOK_S)
         if self._write(partial(self._withdraw, number)):

@@ -65,6 +65,11 @@ def banner(
     if health.reopened_at is not None and now - health.reopened_at < REPLACED_FOR_S:
         at = time_of_day(health.reopened_at, zone)
         return f"! the ledger file was replaced · reopened at {at}"
+    if health.network:
+        return (
+            f"! on a network file system ({health.network}): servers refuse it · set"
+            " ROUNDHOUSE_HOME to a local disk"
+        )
     if health.state == "ok" and not alive:
         return "i history only: no server is running · start an editor or: roundhouse serve"
     return ""
@@ -74,7 +79,8 @@ def trouble(health: Health, path: Path, now: float) -> str:
     match health.state:
         case "locked":
             waited = span(now - health.since)
-            return f"! ledger is locked by another program ({waited}, {health.detail}) · retrying"
+            code = health.detail.partition(" ")[0]
+            return f"! ledger is locked by another program ({waited}, {code}) · retrying"
         case "not_database":
             return f"! file is not a database: {path} · roundhouse doctor"
         case "failing":

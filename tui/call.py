@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..server.ledger.closeup import Correction, Host, Tried
-from ..server.ledger.watch import Finished, Holding, Running, Server
+from ..server.ledger.watch import Finished, Running, Server
 from .calls import cost_of
 from .closeup import Detail
 from .draw import fit, fold, wrap
@@ -18,10 +18,9 @@ UNSTORED = "PROMPT not stored, nor is the answer"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
-    """What else is known of a call: the servers that live, and the money it holds."""
+    """What else is known of a call: the servers that live, and whether its own does."""
 
     servers: Sequence[Server] = ()
-    holdings: Sequence[Holding] = ()
     gone: bool = False
 
 
@@ -38,9 +37,7 @@ def detail_lines(
     seen = detail if detail and detail.call_id == call.call_id else Detail(call_id=call.call_id)
     above = [*head_lines(call, seen, around, look, width), *why_lines(call, seen, look, width)]
     below = [
-        line
-        for lines in (end_lines(call, seen, look), budget_lines(call, seen, around))
-        for line in lines
+        line for lines in (end_lines(call, seen, look), budget_lines(call, seen)) for line in lines
     ]
     below = [line for each in (*below, UNSTORED) for line in fold(each, width, indent=8)]
     most = max(2, height - len(above) - len(below) - 1)
@@ -120,12 +117,11 @@ def token_line(call: Running | Finished) -> str:
     return f"{said} · {heard}{tail}"
 
 
-def budget_lines(call: Running | Finished, seen: Detail, around: Around) -> list[str]:
+def budget_lines(call: Running | Finished, seen: Detail) -> list[str]:
     lines: list[str] = []
     if isinstance(call, Running):
-        budgets = [held.budget for held in around.holdings if held.call_id == call.call_id]
         said = f"reserved {money(call.reserved_nano, about=call.reserved_nano > 0)}"
-        lines.append(f"BUDGET  {said} until it ends, in {', '.join(budgets) or 'no budget'}")
+        lines.append(f"BUDGET  {said} until it ends, in {', '.join(seen.budgets) or 'no budget'}")
     else:
         reserved = [tried.reserved_nano for tried in seen.attempts if tried.reserved_nano]
         most = f" · reserved {money(sum(reserved))}" if reserved else ""

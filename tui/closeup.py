@@ -13,13 +13,14 @@ from .clean import clean_json
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detail:
     """One call looked at closely. `why` is the decoded routing decision, None if there is none;
-    `host` the server process it runs in, if that is known."""
+    `host` the server process it runs in, if that is known; `budgets` those it holds money in."""
 
     call_id: str
     attempts: tuple[Tried, ...] = ()
     why: Any = None
     corrected: tuple[Corrected, ...] = ()
     host: Host | None = None
+    budgets: tuple[str, ...] = ()
 
 
 def look_closely(db: Connection, call_id: str) -> Detail:
@@ -30,6 +31,7 @@ def look_closely(db: Connection, call_id: str) -> Detail:
         why=clean_json(raw) if raw else None,
         corrected=tuple(closeup.corrected(db, call_id)),
         host=closeup.host(db, call_id),
+        budgets=tuple(closeup.budgets(db, call_id)),
     )
 
 

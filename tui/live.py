@@ -81,7 +81,6 @@ class LiveView(View):
         snapshot = self.store.snapshot
         around = Around(
             servers=snapshot.servers,
-            holdings=snapshot.holdings,
             gone=found.server not in self._heard(look),
         )
         return detail_lines(found, snapshot.detail, around, look, width, self._room())

@@ -1,21 +1,39 @@
-"""The three views as plain text, without a terminal library: for scripts and status lines."""
+"""The ledger of a home as plain text, without a terminal library: for scripts and logs."""
 
 import time
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
-from functools import partial
 from pathlib import Path
 
-from . import banners, breakers, calls, spending
+from . import breakers, calls, processes, sieve, spending
 from .draw import fit
-from .figures import dollars, midnight
+from .figures import dollars
 from .glyphs import in_ascii
-from .reader import Reader
-from .rows import Column, Look, Row, fitted
-from .store import Store
+from .rows import Column, Row, fitted
+from .told import UNREADABLE, Told, look_once
 
 WIDTH = 120
 CALLS = 20
+
+
+def once(
+    home: Path,
+    *,
+    wanted: str = "",
+    clock: Callable[[], float] = time.time,
+    zone: tzinfo | None = None,
+    width: int = WIDTH,
+    ascii_only: bool = False,
+) -> tuple[str, int]:
+    """What the ledger says now, and 0, or UNREADABLE where nothing could be read."""
+    told = look_once(home, clock=clock, zone=zone)
+    lines = status(told)
+    if told.readable:
+        lines += sections(told, width, wanted)
+    text = "\n".join(line.rstrip() for line in lines) + "\n"
+    if ascii_only:
+        text = "".join(map(in_ascii, text.splitlines(keepends=True)))
+    return text, 0 if told.readable else UNREADABLE
 
 
 def render(
@@ -26,39 +44,25 @@ def render(
     width: int = WIDTH,
     ascii_only: bool = False,
 ) -> str:
-    """What the ledger of this home says now: a status line, then calls, budgets and circuits."""
-    store, look = Store(), Look(clock(), zone)
-    reader = Reader(home, clock=clock, day_began=partial(midnight, zone=zone))
-    try:
-        batch = reader.poll()
-    finally:
-        reader.close()
-    if batch is not None:
-        store.apply(batch)
-    lines = list(status(store, home, look))
-    if store.seen_at is not None:
-        lines += sections(store, look, width)
-    text = "\n".join(line.rstrip() for line in lines) + "\n"
-    return "".join(map(in_ascii, text.splitlines(keepends=True))) if ascii_only else text
+    """The text alone."""
+    return once(home, clock=clock, zone=zone, width=width, ascii_only=ascii_only)[0]
 
 
-def status(store: Store, home: Path, look: Look) -> list[str]:
-    alive = store.servers_alive(look.now)
-    mark = banners.header_mark(store.health, alive=alive, stale_s=None)
-    snapshot = store.snapshot
+def status(told: Told) -> list[str]:
+    snapshot = told.store.snapshot
     today = dollars(snapshot.totals.today_nano)
-    lines = [f"{mark}  {snapshot.running_count} in flight  {today} today"]
-    path = home / "ledger.db"
-    said = banners.banner(
-        store.health, path=path, alive=alive, stale_s=None, now=look.now, zone=look.zone
-    )
-    return [*lines, said] if said else lines
+    lines = [f"{told.mark}  {snapshot.running_count} in flight  {today} today"]
+    return [*lines, told.remark] if told.remark else lines
 
 
-def sections(store: Store, look: Look, width: int) -> list[str]:
+def sections(told: Told, width: int, wanted: str = "") -> list[str]:
+    """Calls, budgets, circuits, servers; `wanted` is a filter of the calls."""
+    store, look = told.store, told.look
+    keep = sieve.sieve(wanted, look.now)
     columns = fitted(calls.columns_for(width), width)
-    rows = [calls.running_row(call, columns, look) for call in store.snapshot.running]
-    ended = list(store.finished)[:CALLS]
+    running = [one for one in store.snapshot.running if keep(calls.fields_of(one))]
+    ended = [one for one in store.finished if keep(calls.fields_of(one))][:CALLS]
+    rows = [calls.running_row(call, columns, look) for call in running]
     rows += [calls.finished_row(call, columns, look) for call in ended]
     lines = section(columns, rows)
     columns = fitted(spending.columns_for(width), width)
@@ -66,7 +70,20 @@ def sections(store: Store, look: Look, width: int) -> list[str]:
     lines += section(columns, [spending.spending_row(*pair, columns, look) for pair in seen])
     columns = fitted(breakers.columns_for(width), width)
     circuits = breakers.circuits(store, look)
-    return lines + section(columns, [breakers.circuit_row(c, columns, look) for c in circuits])
+    lines += section(columns, [breakers.circuit_row(c, columns, look) for c in circuits])
+    return lines + server_section(told, width)
+
+
+def server_section(told: Told, width: int) -> list[str]:
+    columns = fitted(processes.columns_for(width), width)
+    seen, look = told.servers, told.look
+    found = processes.in_order(seen, look.now)
+    lines = section(columns, [processes.process_row(p, columns, seen, look) for p in found])
+    for process in found:
+        lines += [
+            f" ! pid {process.pid} {said}" for said in processes.remarks(process, seen, look.now)
+        ]
+    return lines
 
 
 def section(columns: tuple[Column, ...], rows: Sequence[Row]) -> list[str]:

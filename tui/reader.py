@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from ..server.ledger import claims, watch
+from ..server.ledger import claims, places, watch
 from ..server.ledger.driver import Connection, Error, connect_read_only
 from ..server.ledger.schema import VERSION
 from .clean import clean, clean_bytes
@@ -34,7 +34,8 @@ STATE_BY_ERROR = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """How reading goes. `since` is when this state began; `reopened_at` when the file was found
-    replaced; `readable` is false when what is shown comes from earlier."""
+    replaced; `readable` is false when what is shown comes from earlier; `network` is the kind of
+    a network file system it lies on."""
 
     state: State
     since: float
@@ -42,6 +43,7 @@ class Health:
     detail: str = ""
     version: int = 0
     reopened_at: float | None = None
+    network: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,8 @@ class Batch:
 
 
 class Reader:
-    """Looks at the ledger of one home when told to. `day_began` says when a moment's day began."""
+    """Looks at the ledger of one home when told to. `day_began` says when a moment's day began,
+    `ring` how many of the calls that ended before the first look are wanted."""
 
     def __init__(
         self,
@@ -93,11 +96,13 @@ class Reader:
         *,
         clock: Callable[[], float] = time.time,
         day_began: Callable[[float], float] = lambda at: at - at % 86_400,
+        ring: int = RING,
     ) -> None:
         self.path = home / "ledger.db"
         self.gate = home / "ledger.gate"
         self.clock = clock
         self.day_began = day_began
+        self.ring = ring
         self.selected: str | None = None
         self.wanted: Mapping[str, Extra] = {}
         self._extras = Extras()
@@ -171,6 +176,7 @@ class Reader:
             self.close()
             self._health = replace(self._health, reopened_at=now)
         if self._db is None:
+            self._health = replace(self._health, network=places.network_kind(self.path))
             self._db = connect_read_only(self.path)
             self._db.text_factory = clean_bytes
             if file != self._file:
@@ -209,7 +215,7 @@ class Reader:
         if not self._afresh:
             fresh = watch.finished_after(db, self._last_id, CHUNK)
         if self._afresh or len(fresh) == CHUNK:
-            fresh, self._afresh = watch.newest(db, RING), True
+            fresh, self._afresh = watch.newest(db, self.ring), True
         if fresh:
             self._last_id = fresh[-1].id
         return fresh
@@ -249,6 +255,7 @@ class Reader:
             detail=detail,
             version=version,
             reopened_at=held.reopened_at,
+            network=held.network,
         )
 
 

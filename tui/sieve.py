@@ -29,6 +29,7 @@ TEXTS = frozenset(
     {"call", "tool", "client", "project", "task", "strategy", "privacy", "provider", "model"}
     | {"status", "trail", "error", "route", "why", "scope", "period", "budget", "state", "by"}
     | {"circuit", "server", "pid", "version", "config", "key", "name", "host", "kind", "test"}
+    | {"folder", "day", "hour"}
 )
 NUMBERS = frozenset(
     {"cost", "dur", "tok/s", "attempts", "in", "out", "cached", "ttft", "reserved", "spent"}

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from ...providers.prices import rates
-from .. import spending
+from .. import bars, spending
 from ..errors import NotFound
 from ..ledger import totals
 from ..ledger.store import Ledger
@@ -112,8 +112,8 @@ def lines(said: Mapping[str, Any], by: Sequence[str]) -> list[str]:
     most = max((group["cost_usd"] for group in said["groups"]), default=0)
     for name, group in zip(names, said["groups"], strict=True):
         usd, calls = f"${group['cost_usd']:.6f}", f"{group['calls']} calls"
-        length = round(BAR * group["cost_usd"] / most) if most > 0 else 0
-        shown.append(f"{name:<{width}}  {usd:>12}  {calls:>12}  {block() * length}".rstrip())
+        bar = bars.share(group["cost_usd"], most, BAR, plain=not shows_blocks())
+        shown.append(f"{name:<{width}}  {usd:>12}  {calls:>12}  {bar}".rstrip())
     return shown + [budget_line(budget) for budget in said["budgets"]]
 
 
@@ -124,6 +124,6 @@ def budget_line(budget: Mapping[str, Any]) -> str:
     return line + (f", runs out {budget['runs_out']}" if budget["runs_out"] else "")
 
 
-def block() -> str:
-    """What bars are made of, where the terminal can show it."""
-    return "█" if "utf" in (sys.stdout.encoding or "").lower() else "#"
+def shows_blocks() -> bool:
+    """Can the terminal show what bars are made of?"""
+    return "utf" in (sys.stdout.encoding or "").lower()

@@ -2,16 +2,13 @@
 
 import os
 import sys
-from difflib import get_close_matches
 
 import click
 
-from ...providers import catalog
-from .. import config, keys
-from ..errors import ConfigError
+from .. import keys
+from ..edits import keys as edits
 from ..home import Home
 from ..registry import Registry
-from ..settings import Settings
 
 
 @click.group()
@@ -25,7 +22,7 @@ def command() -> None:
 def set_key(name: str, *, in_keyring: bool) -> None:
     """Set the key of provider NAME. It is asked for, or read from standard input."""
     home = Home.find(os.environ)
-    check_name(name, known(home))
+    edits.check_name(name, edits.known(home, os.environ))
     value = entered(name)
     if in_keyring:
         keys.store_in_keyring(home, name, value)
@@ -46,7 +43,7 @@ def list_keys() -> None:
     """List the providers that have a key, and where it comes from."""
     home = Home.find(os.environ)
     found = keys.Keys.load(home, os.environ)
-    registry = Registry.build(settings_or_none(home), found, os.environ)
+    registry = Registry.build(edits.settings_or_none(home, os.environ), found, os.environ)
     rows = [(row.provider.name, row.key.name) for row in registry.listed() if row.key]
     for name, origin in rows:
         click.echo(f"{name:<20} {origin}")
@@ -63,23 +60,3 @@ def remove_key(name: str) -> None:
     home = Home.find(os.environ)
     keys.remove(home, name)
     click.echo(f"The key of {name} is gone from {home.keys}.")
-
-
-def settings_or_none(home: Home) -> Settings:
-    """The settings, or defaults where they are broken: keys can be set all the same."""
-    try:
-        return config.load(home, os.environ).settings
-    except ConfigError:
-        return Settings()
-
-
-def known(home: Home) -> set[str]:
-    return {*catalog.shipped_rows(), *settings_or_none(home).providers}
-
-
-def check_name(name: str, names: set[str]) -> None:
-    if name in names:
-        return
-    near = get_close_matches(name, names, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(names))}."
-    raise ConfigError(f"There is no provider {name!r} to keep a key for; {hint}")

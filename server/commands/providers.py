@@ -3,25 +3,18 @@
 import json
 import os
 import sys
-import tomllib
 from collections.abc import Sequence
-from typing import Any
 
 import anyio
 import click
 
-from ...providers import catalog, plugins
 from ...providers.http import Http
 from ...providers.prices import rates
 from .. import matrix
-from ..edits.document import Tables, edit, table
-from ..environment import listed as comma_separated
-from ..environment import wants_list
-from ..errors import ConfigError
+from ..edits import providers as edits
 from ..home import Home
 from ..listed import Listed
 from ..registry import Registry
-from ..settings import ProviderSettings
 from .workbench import Workbench, workbench
 
 
@@ -139,18 +132,12 @@ def add(
 ) -> None:
     """Add provider NAME to the configuration. One that an installed package brings needs no more
     than its name."""
-    if not (like or (wire and base_url) or name in plugins.names("provider")):
-        raise click.UsageError("give --like PROVIDER, or --wire and --base-url")
     said = {"like": like, "wire": wire, "base_url": base_url, "key_env": key_env}
     said |= {"local": local or None, "models": list(models) or None}
-
-    def change(tables: Tables) -> None:
-        if name in tables.get("providers", {}) or name in catalog.shipped_rows():
-            raise ConfigError(f"There is a provider {name!r}; use: roundhouse providers set {name}")
-        table(tables, "providers", name).update({k: v for k, v in said.items() if v is not None})
-
+    if not edits.is_enough(name, said):
+        raise click.UsageError("give --like PROVIDER, or --wire and --base-url")
     home = Home.find(os.environ)
-    edit(home, os.environ, change)
+    edits.add_provider(home, os.environ, name, said)
     click.echo(f"{name} is in {home.config}.")
     row = workbench().registry.named(name)
     if row.key is None and row.provider.key_required:
@@ -167,18 +154,10 @@ def change_provider(name: str, changes: Sequence[str]) -> None:
     if wrong := next((key for key, equals, _ in pairs if not equals or not key), None):
         raise click.UsageError(f"{wrong[:40]!r} is not of the form KEY=VALUE")
 
-    def change(tables: Tables) -> None:
-        for key, _, value in pairs:
-            *inner, last = key.split(".")
-            row = table(tables, "providers", name, *inner)
-            if not value:
-                row.pop(last, None)
-            else:
-                row[last] = typed(key, value)
-
     check_exists(name)
     home = Home.find(os.environ)
-    edit(home, os.environ, change)
+    values = {key: edits.typed(key, value) for key, _, value in pairs}
+    edits.change_provider(home, os.environ, name, values)
     click.echo(f"{name} is changed in {home.config}.")
 
 
@@ -188,32 +167,10 @@ def check_exists(name: str) -> None:
     registry.named(name)
 
 
-def typed(key: str, value: str) -> Any:
-    """A value as TOML reads it, else as text; lists may be written with commas."""
-    field = ProviderSettings.model_fields.get(key)
-    if key == "api_key":
-        return value
-    if field is not None and wants_list(field.annotation) and not value.startswith("["):
-        return comma_separated(value)
-    try:
-        return tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return value
-
-
 @command.command("remove")
 @click.argument("name")
 def remove(name: str) -> None:
     """Remove provider NAME from the configuration; a shipped one goes back to its defaults."""
     home = Home.find(os.environ)
-
-    def change(tables: Tables) -> None:
-        rows = tables.get("providers", {})
-        if name not in rows:
-            fix = f"roundhouse providers set {name} enabled=false"
-            hint = f"; to switch it off: {fix}" if name in catalog.shipped_rows() else ""
-            raise ConfigError(f"{home.config} says nothing of a provider {name!r}{hint}")
-        del rows[name]
-
-    edit(home, os.environ, change)
+    edits.remove_provider(home, os.environ, name)
     click.echo(f"{name} is gone from {home.config}.")

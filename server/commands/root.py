@@ -1,7 +1,6 @@
 """`roundhouse`: the group, which knows every subcommand's line of help without importing it."""
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any
 
 import click
@@ -20,6 +19,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "keys": ("keys", "API keys: set, list, remove."),
     "providers": ("providers", "Providers: list, add, set, remove."),
     "models": ("models", "List the models you can use."),
+    "status": ("status", "One line for tmux or an editor's status line."),
+    "tail": ("tail", "Calls as they end."),
     "cost": ("cost", "Say what was spent."),
     "reconcile": ("reconcile", "Correct what a call cost, once its bill is known."),
     "route": ("route", "Show where a call would go now, and why."),
@@ -81,7 +82,7 @@ def sentence(declined: Declined) -> str:
 
 
 @click.group(cls=Root, invoke_without_command=True)
-@click.version_option(version("roundhouse-mcp"), prog_name="roundhouse")
+@click.version_option(package_name="roundhouse-mcp", prog_name="roundhouse")
 @click.pass_context
 def root(ctx: click.Context) -> None:
     """Every language model you have, for any agent or editor, with fallback, budgets and costs.

@@ -88,6 +88,14 @@ def corrections(db: Connection, most: int = 500) -> list[Correction]:
     return select(db, Correction, rest, (most,))
 
 
+def budgets(db: Connection, call_id: str) -> list[str]:
+    """Those a call holds money in."""
+    query = """SELECT DISTINCT budget FROM reservations JOIN reservation_windows
+               ON reservation = reservations.id
+               WHERE state = 'held' AND call_id = ? ORDER BY budget LIMIT 100"""
+    return [str(row[0]) for row in db.execute(query, (call_id,)).fetchall()]
+
+
 def host(db: Connection, call_id: str) -> Host | None:
     """The server a call runs or ran in, if it is still known."""
     rest = """FROM servers WHERE id = (SELECT server FROM calls WHERE call_id = ?1

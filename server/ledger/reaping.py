@@ -48,7 +48,10 @@ def reap(db: Connection, run_dir: Path, own_owner: str, now: float) -> list[Pres
         names = columns(InflightRow)
         for values in db.execute(READ_INFLIGHT, (owner,)).fetchall():
             lose(db, InflightRow(**dict(zip(names, values, strict=True))), now)
-        db.execute("UPDATE servers SET ended = ? WHERE owner = ? AND ended IS NULL", (now, owner))
+        db.execute(
+            "UPDATE servers SET ended = ?, reaped_by = ? WHERE owner = ? AND ended IS NULL",
+            (now, own_owner, owner),
+        )
     overdue = db.execute(
         "SELECT id, call_id FROM reservations WHERE state = 'held' AND lease_until < ?"
         " AND call_id NOT IN (SELECT call_id FROM inflight)",

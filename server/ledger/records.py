@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import Literal
 
 from ..money import CostKind
+from . import servers
 from .driver import Connection
 
 Phase = Literal["queue", "connect", "wait", "stream", "retry"]
@@ -231,6 +232,15 @@ def finish(
     if decision_json is not None:
         db.execute(DECIDE.format(verb="REPLACE"), (call.call_id, decision_json))
     add_usage(db, call, attempts)
+    presumed = (each.cost_nano or 0 for each in attempts if each.cost_kind == "presumed")
+    servers.count_call(
+        db,
+        call.server,
+        ended=call.ended,
+        cost_nano=call.cost_nano or 0,
+        presumed_nano=sum(presumed),
+        lost=call.status == "lost",
+    )
     db.execute("DELETE FROM inflight WHERE call_id = ?", (call.call_id,))
     return True
 

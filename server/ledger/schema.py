@@ -14,7 +14,9 @@ budget_windows, budget_events  spent and reserved money per budget and window, a
 reservations, reservation_windows   money held by running attempts, and the windows it counts in
 circuits, circuit_events       is a model at a provider usable, since when, why; `hold_note` is
                                the user's reason for a hold by hand
-servers                        one row per server process, with a heartbeat
+servers                        one row per server process, with a heartbeat and its sums;
+                               `config_file` tells the text of config.toml it goes by from others,
+                               `reaped_by` is the owner that found it dead, NULL after a goodbye
 control, watchers              requests to running servers; who is watching live progress
 counters, meta                 draws of round-robin strategies; versions and the commit counter
 speeds                         how fast a model at a provider has been lately (speeds.py)
@@ -23,6 +25,7 @@ approvals                      questions to the user whether a call may exceed a
 client_calls                   the calls of the last minute, of clients whose rate is limited
 estimates                      what calls of a model use in fact, as logarithms (estimates.py)
 alerts                         what was told to the user's own program, so that it is told once
+provider_reports, provider_tests    providers as each server sees them, and their last tests
 """
 
 VERSION = 3
@@ -401,6 +404,50 @@ CREATE TABLE estimates (
     at REAL NOT NULL,
     PRIMARY KEY (provider, model, measure)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE provider_reports (
+    server TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    at REAL NOT NULL,
+    place INTEGER NOT NULL,
+    configured INTEGER NOT NULL,
+    enabled INTEGER NOT NULL,
+    priority INTEGER,
+    cost_multiplier TEXT NOT NULL,
+    key_from TEXT NOT NULL,
+    key_needed INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    models INTEGER,
+    facts TEXT NOT NULL,
+    PRIMARY KEY (server, provider)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE provider_tests (
+    provider TEXT PRIMARY KEY,
+    at REAL NOT NULL,
+    server TEXT NOT NULL,
+    by TEXT NOT NULL,
+    ok INTEGER NOT NULL,
+    ms INTEGER,
+    models INTEGER,
+    said TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+ALTER TABLE servers ADD COLUMN config_file TEXT;
+ALTER TABLE servers ADD COLUMN reaped_by TEXT;
+ALTER TABLE servers ADD COLUMN calls INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE servers ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE servers ADD COLUMN cost_nano INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE servers ADD COLUMN presumed_nano INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE servers ADD COLUMN last_call REAL;
+UPDATE servers SET calls = s.calls, lost = s.lost, cost_nano = s.cost_nano,
+    presumed_nano = s.presumed_nano, last_call = s.last_call
+FROM (SELECT server, count(*) AS calls, sum(status = 'lost') AS lost,
+        ifnull(sum(cost_nano), 0) AS cost_nano,
+        ifnull(sum(iif(cost_kind = 'presumed', cost_nano, 0)), 0) AS presumed_nano,
+        max(ended) AS last_call
+    FROM calls GROUP BY server) AS s
+WHERE s.server = servers.id;
 """
 
 MIGRATIONS: tuple[str, ...] = (V1, V2, V3)

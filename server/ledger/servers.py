@@ -24,6 +24,7 @@ class ServerRow:
     client_version: str | None = None
     keys_present: str = "[]"
     log_path: str | None = None
+    config_file: str | None = None
 
 
 SERVER_COLUMNS = tuple(field.name for field in fields(ServerRow))
@@ -46,11 +47,30 @@ def name_client(db: Connection, server_id: str, client: str, version: str | None
     )
 
 
-def note_config(db: Connection, *, server_id: str, config_hash: str, keys_present: str) -> None:
+def note_config(
+    db: Connection,
+    *,
+    server_id: str,
+    config_hash: str,
+    keys_present: str,
+    config_file: str | None = None,
+) -> None:
     """A server took up a changed configuration."""
     db.execute(
-        "UPDATE servers SET config_hash = ?, keys_present = ? WHERE id = ?",
-        (config_hash, keys_present, server_id),
+        "UPDATE servers SET config_hash = ?, keys_present = ?, config_file = ? WHERE id = ?",
+        (config_hash, keys_present, config_file, server_id),
+    )
+
+
+def count_call(
+    db: Connection, server_id: str, *, ended: float, cost_nano: int, presumed_nano: int, lost: bool
+) -> None:
+    """Add a call that ended to the sums of its server."""
+    db.execute(
+        "UPDATE servers SET calls = calls + 1, lost = lost + ?, cost_nano = cost_nano + ?,"
+        " presumed_nano = presumed_nano + ?, last_call = max(ifnull(last_call, 0), ?)"
+        " WHERE id = ?",
+        (int(lost), cost_nano, presumed_nano, ended, server_id),
     )
 
 

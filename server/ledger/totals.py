@@ -71,9 +71,7 @@ def totals(
 ) -> Totals:
     """Sums over a span, the groups by cost, and every budget window that is open at `now`. Days
     begin as the time zone says."""
-    if "day" in group_by:
-        db.create_function("day_of", 1, day_of(timezone), deterministic=True)
-    groups = grouped(db, span, group_by)
+    groups = grouped(db, span, group_by, timezone=timezone)
     count, delta = db.execute(
         "SELECT count(*), ifnull(sum(delta_nano), 0) FROM adjustments"
         " JOIN calls USING (call_id) WHERE calls.ended >= ? AND calls.ended < ?",
@@ -91,16 +89,29 @@ def totals(
     )
 
 
-def grouped(db: Connection, span: Span, group_by: Sequence[str]) -> list[dict[str, Any]]:
+def grouped(
+    db: Connection,
+    span: Span,
+    group_by: Sequence[str],
+    where: Sequence[tuple[str, str]] = (),
+    *,
+    timezone: str | None = None,
+) -> list[dict[str, Any]]:
+    """Sums of the groups, the dearest first, of those rows alone whose labels are as in `where`.
+    The time zone is needed once per connection for groups by day."""
+    if timezone is not None:
+        db.create_function("day_of", 1, day_of(timezone), deterministic=True)
     columns = ", ".join(f"{GROUPS[name]} AS {name}" for name in group_by)
     keys = ", ".join(str(n) for n in range(1, len(group_by) + 1))
-    table = "model_hour" if BY_MODEL.issuperset(group_by) else "usage_hour"
-    table = "status_hour" if "status" in group_by else table
+    named = {*group_by, *(label for label, _ in where)}
+    table = "model_hour" if BY_MODEL.issuperset(named) else "usage_hour"
+    table = "status_hour" if "status" in named else table
+    only = "".join(f" AND {GROUPS[label]} = ?" for label, _ in where)
     return rows(
         db,
-        f"SELECT {columns}, {SUMS} FROM {table} WHERE hour >= ? AND hour < ?"
+        f"SELECT {columns}, {SUMS} FROM {table} WHERE hour >= ? AND hour < ?{only}"
         f" GROUP BY {keys} ORDER BY cost_nano DESC, calls DESC",
-        (span.first, span.last),
+        (span.first, span.last, *(value for _, value in where)),
     )
 
 

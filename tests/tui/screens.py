@@ -40,6 +40,15 @@ def check(app: WatchApp, name: str) -> None:
     compare(screen_text(app), name)
 
 
+async def check_both(app: WatchApp, pilot: Pilot[None], name: str) -> None:
+    """As it is, which is at 120x36, and then at 80x24."""
+    check(app, f"{name}_120x36")
+    await pilot.resize_terminal(80, 24)
+    await pilot.pause()
+    await pilot.pause()
+    check(app, f"{name}_80x24")
+
+
 def compare(shown: str, name: str) -> None:
     """Equal to the accepted text; UPDATE_SCREENS=1 accepts what is shown now."""
     path = GOLDEN / f"{name}.txt"

@@ -41,6 +41,12 @@ def insert(db: sqlite3.Connection, table: str, **values: Value) -> None:
     db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(values.values()))
 
 
+def change(db: sqlite3.Connection, table: str, row: str, **values: Value) -> None:
+    """Of the row with this id."""
+    assignments = ", ".join(f"{name} = ?" for name in values)
+    db.execute(f"UPDATE {table} SET {assignments} WHERE id = ?", (*values.values(), row))
+
+
 def server(db: sqlite3.Connection, number: int, client: str, *, beat: float = NOW - 1) -> None:
     insert(
         db,
