@@ -44,3 +44,20 @@ def test_an_agent_is_tested_with_scripted_models() -> None:
     )
 
     assert "2 passed" in done.stdout, done.stdout
+
+
+def test_a_program_asks_models_without_mcp(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "library.py"), "Is 221 prime?"],
+        env={**os.environ, "ROUNDHOUSE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert done.stdout.splitlines()[:2] == [
+        "mock/echo: You said: Is 221 prime? ($0.000000)",
+        "nearest: Resetting a circuit breaker",
+    ]
+    assert done.stdout.splitlines()[2].startswith("bad_request: privacy: ")
