@@ -20,6 +20,7 @@ from mcp.types import CallToolResult, TextContent
 
 from .errors import Declined
 from .home import Home
+from .plainly import plainly
 from .serve import Server, build, lifetime
 
 WHOLE_S = 600.0  # nobody's editor waits for us, so an answer may take as long as it needs
@@ -59,6 +60,9 @@ class Answer:
 
 class Here(Context[Any, Any]):
     """The context of a call that no MCP client made: nobody to report to, nobody to ask."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(mcp_server=server)
 
     async def report_progress(
         self, progress: float, total: float | None = None, message: str | None = None
@@ -119,7 +123,7 @@ class Models:
     async def ask(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """The structured result of any tool. Raises Refused."""
         try:
-            result = await self.server.call_tool(tool, arguments, Here(mcp_server=self.server))
+            result = await self.server.call_tool(tool, arguments, Here(self.server))
         except ToolError as error:
             raise refused(error) from None
         assert isinstance(result, CallToolResult)
@@ -152,5 +156,6 @@ async def opened(
     settles. `client` is who asks, in budgets and reports. Raises ConfigError."""
     found = Home.find(environ) if home is None else Home(home)
     server, desk = build(found, client=client, environ=environ)
-    async with lifetime(desk):
-        yield Models(server)
+    with plainly():
+        async with lifetime(desk):
+            yield Models(server)

@@ -20,7 +20,7 @@ from ..server import config
 from ..server.environment import PREFIX
 from ..server.home import VARIABLE, Home
 from ..server.ledger.driver import connect_read_only
-from .plainly import plainly
+from ..server.plainly import plainly
 from .script import Asked, Entry, Script
 from .upstream import Upstream
 

@@ -30,6 +30,7 @@ DOORS = {  # room -> the modules of other rooms it may use
         "server.environment",
         "server.home",
         "server.ledger.driver",
+        "server.plainly",
     },
 }
 EXTRA_DOORS = {  # each inside a subcommand

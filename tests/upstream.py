@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
 
-from roundhouse_mcp.testing.plainly import plainly
+from roundhouse_mcp.server.plainly import plainly
 
 Send = Callable[[bytes], Awaitable[None]]
 Script = Callable[["Request", Send], Awaitable[None]]

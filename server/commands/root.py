@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "See it work: scripted providers, no keys, no network."),
     "doctor": ("doctor", "Say what is configured, what answers, and what to fix."),
     "call": ("call", "Call one of the six tools from here."),
+    "batch": ("batch", "Ask for every line of a file; resumable, within your budgets."),
     "config": ("config", "The configuration: init, path, show, check."),
     "keys": ("keys", "API keys: set, list, remove."),
     "providers": ("providers", "Providers: list, add, set, remove."),

@@ -1,4 +1,4 @@
-"""A failed assertion inside a task group as itself, so that pytest can explain it."""
+"""What is raised inside a task group as itself, for those who wrote no task group."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
