@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
+from .setup import Setup
+
 Auth = Literal["bearer", "api-key", "x-api-key", "x-goog-api-key", "aws", "none"]
 REMEMBERED = 256
 REPEATED = frozenset({"/api", "/v1", "/v2"})
@@ -76,7 +78,8 @@ class Provider:
     `facts_from` names the table of models.toml that holds the facts of its models; `own_facts` are
     the user's, and final. `effort_fields` are body fields that go along with `effort`;
     `embed_batch` texts and `embed_tokens` tokens are the most one embedding request takes. `plugin`
-    is the entry point of the package whose code answers instead of a wire."""
+    is the entry point of the package whose code answers instead of a wire. `setup` is how the
+    engine is started where that is ours to do; its address is known once it runs."""
 
     name: str
     base_url: str
@@ -130,6 +133,7 @@ class Provider:
     concurrency: int = 8
     engine: Literal["lmstudio", "ollama", "llamacpp", "vllm", "mlx", "transformers"] | None = None
     plugin: str | None = None
+    setup: Setup | None = None
     remembered: dict[str, Model] = field(
         default_factory=dict[str, Model], init=False, repr=False, compare=False
     )

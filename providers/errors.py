@@ -2,6 +2,7 @@
 
 UpstreamError
 ├── Unreachable      nothing was sent: DNS, connect, TLS handshake
+├── NotStarted       an engine of this machine did not start; nothing was sent
 ├── Misdirected      the row is wrong: certificate, redirect, unknown model or path
 ├── Locked           401, 403: the key is missing, wrong or not allowed
 ├── Exhausted        the account is out of money or quota; waiting seconds does not help
@@ -78,6 +79,10 @@ class Unreachable(UpstreamError):
     retry_same = True
 
 
+class NotStarted(UpstreamError):
+    circuit = "failure"
+
+
 class Misdirected(UpstreamError):
     circuit = "hold"
     hold = "config"
@@ -133,6 +138,7 @@ class Garbled(UpstreamError):
 KINDS: dict[type[UpstreamError], str] = {
     UpstreamError: "upstream",
     Unreachable: "unreachable",
+    NotStarted: "not_started",
     Misdirected: "misdirected",
     Locked: "locked",
     Exhausted: "exhausted",

@@ -34,7 +34,7 @@ GROUPS: Mapping[Kind, str] = {
 METHODS = ("stream", "embed", "health")
 # Of a row, what only the user may say: who may be trusted with a prompt that must not leave, and
 # which package answers.
-USERS_WORD = ("local", "retention", "plugin")
+USERS_WORD = ("local", "retention", "plugin", "setup")
 
 
 class CodeProvider(Protocol):

@@ -15,6 +15,7 @@ from .errors import Garbled, Locked, Misdirected, Refused, TimedOut, Unreachable
 
 if TYPE_CHECKING:
     from .http import Http
+    from .setup import Setup
 
 TIMEOUT_S = 5.0
 UNLOAD_S = 60.0
@@ -86,6 +87,8 @@ async def probe(
     http: "Http", provider: Provider, key: str | None, *, timeout_s: float = TIMEOUT_S
 ) -> Probe:
     """Never raises an UpstreamError: what went wrong is in `detail`."""
+    if provider.setup is not None:
+        return startable(provider.setup)
     line = Line(http, provider, key, timeout_s)
     started = time.monotonic()
     if not (provider.models_path or provider.key_path or provider.engine or provider.plugin):
@@ -107,6 +110,18 @@ async def probe(
         detail=f"{len(found.models)} models" if found.listed else "it has no list of models",
         latency_ms=ms(started),
     )
+
+
+def startable(setup: "Setup") -> Probe:
+    """An engine of ours runs only while it is used; can it be started?"""
+    from . import engines
+
+    models = (setup.alias,)
+    try:
+        engines.check_installed(setup)
+    except engines.Unusable as unusable:
+        return Probe(reachable=False, models=models, detail=str(unusable))
+    return Probe(reachable=True, models=models, detail="started when it is needed")
 
 
 async def reached(line: Line, started: float) -> Probe:

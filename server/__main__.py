@@ -1,14 +1,11 @@
 """The command line. `serve` starts without it: an editor waits for the server, not for us."""
 
 import gc
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .errors import ConfigError, Declined
-from .home import Home
 
 if TYPE_CHECKING:
     import click
@@ -57,53 +54,10 @@ def serve_now(client: str | None) -> None:
 
 
 def command_line() -> "click.Group":
-    """The whole command line; `watch` is here because this file is the only door to the terminal
-    interface."""
-    import click
-
+    """The whole command line, each subcommand imported when it is used."""
     from .commands.root import root
 
-    @root.command(short_help="Watch calls, budgets and circuits live.")
-    @click.option("--ascii", "plain", is_flag=True, help="Draw with ASCII characters only.")
-    @click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal.")
-    @click.option("--read-only", is_flag=True, help="Watch only: every action is off.")
-    @click.option("--once", is_flag=True, help="Print everything once, as text.")
-    @click.option("--json", "as_json", is_flag=True, help="Print everything once, as JSON.")
-    @click.option("--follow", is_flag=True, help="With --json: go on, a line per change.")
-    @click.option("--filter", "wanted", default="", help="With --once, --json: which calls.")
-    def watch(  # pyright: ignore[reportUnusedFunction]
-        *, once: bool, as_json: bool, plain: bool, no_mouse: bool, read_only: bool, **more: Any
-    ) -> None:
-        """Watch what the agents of every editor on this machine do and spend."""
-        home = Home.find(os.environ).path
-        if once or as_json:
-            sys.exit(tell(home, as_json=as_json, plain=plain, **more))
-        if more["follow"]:
-            raise click.UsageError("--follow goes with --json")
-        from ..tui.app import run
-
-        run(home, ascii=plain, mouse=not no_mouse, read_only=read_only)
-
     return root
-
-
-def tell(home: Path, *, as_json: bool, plain: bool, follow: bool, wanted: str) -> int:
-    """What `watch` shows, without a terminal; the status to end with."""
-    import shutil
-
-    from ..tui.outlet import Outlet
-
-    out = Outlet(ascii_only=plain)
-    if as_json:
-        from ..tui import stream
-
-        return (stream.follow if follow else stream.snapshot)(home, out, wanted=wanted)
-    from ..tui.once import once
-
-    width = shutil.get_terminal_size((120, 24)).columns
-    text, code = once(home, wanted=wanted, width=width)
-    out.finish(text.splitlines())
-    return code
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ..providers.assemble import Assembler
 from ..providers.body import Limits
+from ..providers.errors import TimedOut
 from ..providers.types import Call, Completion, EmbedCall, Usage
 from ..providers.wires.schemas import enforces, instructed
 from . import mending
@@ -15,7 +16,7 @@ from .ledger.reservations import Warned
 from .money import dollars
 from .outcomes import Embedded, Outcome
 from .registry import Registry
-from .run import Run
+from .run import Run, Trying
 
 THINKING_S = 120.0
 BROKE_OFF = "the answer broke off before its end; this is what came of it"
@@ -45,7 +46,7 @@ def finished(run: Run) -> Outcome:
     warnings = (
         *run.warnings,
         *unsent(run),
-        *filter(None, (complaint, impostor(run, completion))),
+        *filter(None, (complaint, uncalled(run, completion), impostor(run, completion))),
     )
     return replace(
         outcome(run, completion),
@@ -74,12 +75,30 @@ def unsent(run: Run) -> Iterator[str]:
         yield f"{name} cannot be made to call a tool; it was only offered"
 
 
+def uncalled(run: Run, completion: Completion) -> str | None:
+    """Local servers take a tool choice and do not keep to it."""
+    call, taken = run.asked, run.answered_by
+    if isinstance(call, EmbedCall) or taken is None or call.tool_choice in (None, "auto", "none"):
+        return None
+    if "no_forced_tools" in taken.offer.provider.quirks:
+        return None  # which has been said
+    called = [made.name for made in completion.tool_calls]
+    if called if call.tool_choice == "required" else call.tool_choice in called:
+        return None
+    name = f"{taken.offer.provider.name}/{taken.offer.model}"
+    wanted = "a tool" if call.tool_choice == "required" else f"the tool {call.tool_choice}"
+    return f"{name} had to call {wanted} and did not"
+
+
 def impostor(run: Run, completion: Completion) -> str | None:
     """Local servers answer with whatever they have loaded. A version of the model's own name
     (`gpt-5` answered by `gpt-5-2026-01-01`) is the same model."""
     asked, said = run.attempts[-1].model.lower(), (completion.model or "").lower()
     if not said or asked.rpartition("/")[2] in said or said.rpartition("/")[2] in asked:
         return None
+    setup = run.answered_by.offer.provider.setup if run.answered_by else None
+    if setup is not None and said == setup.engine.served_as:
+        return None  # what it calls the only model it was started with
     return f"asked for {run.attempts[-1].model}, answered by {completion.model}"
 
 
@@ -111,6 +130,12 @@ def limits_for(offer: Offer, first_byte_s: float) -> Limits:
     if offer.facts.reasoning:
         return Limits(first_byte_s=first_byte_s, idle_s=THINKING_S)
     return Limits(first_byte_s=first_byte_s)
+
+
+def silence(trying: Trying) -> TimedOut:
+    """No sign of life within the attempt's patience."""
+    name = trying.candidate.offer.provider.name
+    return TimedOut(name, f"no answer began within {trying.patience_s:.0f} s")
 
 
 def interrupted(heard: Assembler) -> Completion:

@@ -13,7 +13,7 @@ from typing import Literal
 import anyio
 
 from ..providers.assemble import Assembler
-from ..providers.errors import Interrupted, TimedOut, UpstreamError
+from ..providers.errors import Interrupted, UpstreamError
 from ..providers.types import Call, EmbedCall
 from . import (
     answers,
@@ -22,6 +22,7 @@ from . import (
     chosen,
     clients,
     following,
+    housing,
     limits,
     mending,
     presence,
@@ -434,17 +435,16 @@ class Calls:
         return min(provider.first_byte_timeout_s, max(share, 1.0))
 
     async def speak(self, run: Run, trying: Trying) -> None:
-        """Sends the request and listens. No sign of life within the attempt's patience is the
-        provider's failure, and the next candidate's chance."""
-        provider = trying.candidate.offer.provider
-        run.phase, trying.sent = "wait", True
-        with anyio.move_on_after(trying.patience_s) as scope:
-            if isinstance(run.asked, EmbedCall):
-                run.embedding = await batches.vectors(run, run.asked, trying, scope)
-            else:
-                await self.listen(run, run.asked, trying, scope)
+        """Sends the request and listens. Silence beyond the attempt's patience is a failure."""
+        async with housing.housed(run, trying):
+            run.phase, trying.sent = "wait", True
+            with anyio.move_on_after(trying.patience_s) as scope:
+                if isinstance(run.asked, EmbedCall):
+                    run.embedding = await batches.vectors(run, run.asked, trying, scope)
+                else:
+                    await self.listen(run, run.asked, trying, scope)
         if scope.cancelled_caught:
-            raise TimedOut(provider.name, f"no answer began within {trying.patience_s:.0f} s")
+            raise answers.silence(trying)
 
     async def listen(
         self, run: Run, asked: Call, trying: Trying, patience: anyio.CancelScope

@@ -13,6 +13,7 @@ from ..providers import catalog, plugins
 from .files import too_wide
 from .lines import Path
 from .settings import (
+    ENGINE_KEYS,
     OTHER_NAMES,
     STRATEGIES,
     BudgetSettings,
@@ -183,12 +184,15 @@ def check_budget(n: int, budget: BudgetSettings, names: Names) -> None:
 
 def check_provider(name: str, row: ProviderSettings, settings: Settings) -> None:
     path = ("providers", name)
+    if ENGINE_KEYS & row.model_fields_set:
+        check_engine(row, path)
     if not name or set(name) & set("/: \t\n*?[]"):
         raise Wrong(path, f"a provider's name has no slash, colon, space or wildcard: {name!r}")
     shipped = catalog.shipped_rows()
+    explained = row.engine or name in shipped or ((row.wire or row.embed_wire) and row.base_url)
     if row.like is not None:
         check_like(name, row.like, settings, path)
-    elif name not in shipped and not ((row.wire or row.embed_wire) and row.base_url):
+    elif not explained:
         check_plugin(name, row, path)
     for key in ("wire", "embed_wire"):
         check_wire(getattr(row, key), (*path, key))
@@ -200,6 +204,13 @@ def check_provider(name: str, row: ProviderSettings, settings: Settings) -> None
             )
     if row.base_url is not None:
         check_url(row.base_url, is_local(name, row), settings, (*path, "base_url"))
+
+
+def check_engine(row: ProviderSettings, path: Path) -> None:
+    from .engine_checks import engine_problems  # few have engines, and every start comes by here
+
+    for key, problem in engine_problems(row):
+        raise Wrong((*path, key), problem)
 
 
 def check_plugin(name: str, row: ProviderSettings, path: Path) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..providers.prices import Rates
     from .budgets import Budget
     from .calls import Calls
+    from .engines.engines import Engines
     from .files import Roots
     from .ledger.store import Ledger
 
@@ -129,6 +130,12 @@ class Desk:
         return Calls(self)
 
     @cached_property
+    def engines(self) -> "Engines":
+        from .engines.engines import Engines
+
+        return Engines(self)
+
+    @cached_property
     def budgets(self) -> "tuple[Budget, ...]":
         from .budgets import from_settings
 
@@ -163,6 +170,8 @@ class Desk:
 
     async def close(self) -> None:
         """Lets go of the network and the ledger, whichever were used."""
+        if "engines" in self.__dict__:
+            self.engines.close()
         if "http" in self.__dict__:
             await self.http.aclose()
         if "ledger" in self.__dict__:

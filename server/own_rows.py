@@ -5,6 +5,7 @@ from typing import Any
 
 from ..providers import catalog, plugins
 from ..providers.catalog import Model, Provider
+from ..providers.setup import Setup
 from .config import WHOLE
 from .settings import ModelSettings, ProviderSettings, Settings
 
@@ -15,6 +16,8 @@ EMBED_WIRES = {
     "openai_chat": "openai_embeddings",
     "openai_responses": "openai_embeddings",
 }
+ENGINE_URL = "http://127.0.0.1/v1"  # until it runs and its port is known
+EMBEDDING = {"embeddings", "offline"}  # what an engine started for that can do
 ASSUMED = ("chat", "streaming", "tools", "json", "embeddings")  # of a row that does not say
 
 
@@ -23,6 +26,8 @@ def merged(name: str, settings: Settings) -> Provider:
     whose provider this is, if it is one's; raises LookupError and plugins.Broken for it."""
     said = settings.providers.get(name, ProviderSettings())
     shipped = catalog.shipped_rows()
+    if said.engine is not None:
+        return started(name, said)
     if said.like is not None:
         base = alike(name, merged(said.like, settings))
     elif name in shipped:
@@ -39,7 +44,7 @@ def plugin_of(name: str, settings: Settings) -> str | None:
     said = settings.providers.get(name, ProviderSettings())
     if said.like is not None:
         return plugin_of(said.like, settings)
-    explained = said.wire or said.embed_wire or name in catalog.shipped_rows()
+    explained = said.wire or said.embed_wire or said.engine or name in catalog.shipped_rows()
     return None if explained else name
 
 
@@ -85,6 +90,50 @@ def alike(name: str, model: Provider) -> Provider:
         url_env=(),
         by_name_only=False,
         price_provider=model.price_provider or model.name,
+    )
+
+
+def started(name: str, said: ProviderSettings) -> Provider:
+    """The row of an engine that we start: it speaks as its kind does, has an address only while it
+    runs, and needs no key."""
+    from ..providers import engines  # few have any, and every start comes by here
+
+    assert said.engine is not None
+    kind = engines.kinds()[said.engine]
+    row = over(alike(name, catalog.provider(kind.like, catalog.shipped_rows()[kind.like])), said)
+    model = said.model or said.engine
+    setup = Setup(
+        name=name,
+        kind=said.engine,
+        model=model,
+        alias=said.models[0] if said.models else engines.alias_of(said.engine, model),
+        context=said.context,
+        slots=row.concurrency,
+        embeds=said.embeddings,
+        idle_s=said.idle_s,
+        start_s=said.start_timeout_s,
+        allow_download=said.allow_download,
+        command=said.command,
+        arguments=said.arguments,
+    )
+    known = (Model(pattern="*", context=said.context),) if said.context else ()
+    return replace(
+        row,
+        title=f"{kind.title} on this machine",
+        wire=None if said.embeddings else row.wire,
+        embed_wire=row.embed_wire if said.embeddings else None,
+        base_url=ENGINE_URL,
+        key_env=(),
+        key_required=False,
+        local=True,
+        capabilities=row.capabilities & EMBEDDING
+        if said.embeddings
+        else row.capabilities - {"embeddings"},
+        models_path=None,
+        quirks=row.quirks - {"listed_models_only"},
+        start_hint="",
+        own_facts=(*row.own_facts, *known),
+        setup=setup,
     )
 
 

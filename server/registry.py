@@ -135,6 +135,11 @@ class Registry:
         """A model this provider is not known to have: it may have it all the same, unless naming
         one it lacks makes it download that. Raises NotFound."""
         provider = row.provider
+        if provider.setup is not None:
+            raise NotFound(
+                f"the engine {provider.name} has no model {model[:80]!r}",
+                next_step=f"It has {provider.setup.alias}.",
+            )
         if "listed_models_only" not in provider.quirks or row.absent()[0] is not None:
             return model
         raise NotFound(
@@ -251,7 +256,7 @@ def listed(row: Provider, settings: Settings, keys: Keys, environ: Mapping[str, 
         enabled=said.enabled,
         key=key,
         priority=said.priority,
-        chosen=said.models,
+        chosen=said.models or ((provider.setup.alias,) if provider.setup else ()),
         defaults=said.defaults,
         cost_multiplier=said.cost_multiplier,
         use_for=said.use_for,

@@ -11,6 +11,7 @@ from ..providers import probe, unloading
 from ..providers.errors import UpstreamError
 from . import circuits, results
 from .desk import Desk
+from .engines import unloading as ending
 from .errors import BadRequest, NotFound
 from .ledger import circuit_rows, totals
 from .registry import Listed
@@ -149,6 +150,9 @@ async def unload(desk: Desk, model: str, provider: str | None, *, force: bool) -
         )
     for run in users:
         await desk.calls.stop(run)
+    if row.provider.setup is not None:
+        ended = await ending.unload(desk, row.provider.name, force=force)
+        return unloaded(ended.unloaded, ended.detail, row, name)
     key = row.key.value if row.key else None
     try:
         done = await unloading.unload(desk.http, row.provider, key, name)

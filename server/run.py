@@ -34,8 +34,9 @@ KEYS_S = 600.0  # how long an idempotency key is remembered
 class Trying:
     """The attempt being made. `begun` and `first_chunk_s`, seconds after it, are of the monotonic
     clock: wall clocks step. `sent`: the request may have reached the provider. `unanswered`: the
-    tokens of embedding batches whose fate is not known. `run_out_s`: the provider said that it
-    takes no more for so long. `estimated`: the tokens it probably reads."""
+    tokens of embedding batches whose fate is not known. `loading` is what its engine does before it
+    can answer. `run_out_s`: the provider said that it takes no more for so long. `estimated`: the
+    tokens it probably reads."""
 
     n: int
     candidate: Candidate
@@ -53,6 +54,7 @@ class Trying:
     run_out_s: float | None = None
     error: UpstreamError | None = None
     patience_s: float = 0.0
+    loading: str = ""
     parts: list[Embedding] = field(default_factory=list[Embedding])
     unanswered: int = 0
     estimated: int = 0

@@ -115,9 +115,18 @@ class DefaultsSettings(Section):
     temperature: float | None = None
 
 
+ENGINE_KEYS = frozenset(
+    {
+        *("engine", "model", "context", "command", "arguments", "embeddings"),
+        *("idle_s", "start_timeout_s", "allow_download"),
+    }
+)
+
+
 class ProviderSettings(Section):
     """A row of the user's: changes a shipped provider, or adds one (`wire` + `base_url`, or
-    `like = "openai"` for a second account of a known one)."""
+    `like = "openai"` for a second account of a known one, or `engine` + `model` for an engine that
+    we start, to which ENGINE_KEYS belong)."""
 
     enabled: bool = True
     like: str | None = None
@@ -156,6 +165,15 @@ class ProviderSettings(Section):
     region: str | None = None
     timeout_s: Annotated[float, Field(gt=0)] | None = None
     concurrency: Annotated[int, Field(ge=1)] | None = None
+    engine: Literal["llamacpp", "mlx", "transformers", "command"] | None = None
+    model: str | None = None
+    context: Annotated[int, Field(ge=1)] | None = None
+    embeddings: bool = False
+    idle_s: Annotated[float, Field(gt=0)] = 600.0
+    start_timeout_s: Annotated[float, Field(gt=0)] = 300.0
+    allow_download: bool = False
+    command: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
 
 
 class BudgetSettings(Section):

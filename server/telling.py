@@ -38,6 +38,8 @@ def line(run: Run) -> str:
         return "waiting to try again" if run.phase == "retry" else "choosing a model"
     offer = trying.candidate.offer
     name = f"{offer.provider.name}/{offer.model}"
+    if trying.loading:
+        return plain(trying.loading)
     if not run.text:
         thinking = run.assembler is not None and bool(run.assembler.reasoning)
         return f"{name}: {'thinking' if thinking else 'waiting for the first word'}"

@@ -167,7 +167,7 @@ async def test_a_server_passes_its_proxy_and_certificates_on_to_price_updates(
     monkeypatch.setattr(price_updates, "keep_updated", instead)
     network = '[network]\nproxy = "http://127.0.0.1:9"\nca_file = "/nowhere.pem"\n'
     async with seated(tmp_path, "[price_updates]\nenabled = true\n", network):
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await asked.wait()
 
     assert said == {"proxy": "http://127.0.0.1:9", "ca_file": Path("/nowhere.pem")}

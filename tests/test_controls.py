@@ -41,7 +41,7 @@ async def asked(
     number = await seat.desk.ledger.write(
         control_rows.ask, by="tui", kind=kind, argument=text, target=target, now=seat.desk.clock()
     )
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         return json.loads((await done(seat.home, number))["result"])
 
 

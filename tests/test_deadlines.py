@@ -25,7 +25,7 @@ async def nothing_is_left(seat: Inside) -> bool:
 
 async def cancelled_once(seat: Inside, said: anyio.Event, arguments: dict[str, Any]) -> None:
     """Makes the call and takes it back when the answer has begun."""
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
             group.start_soon(seat.client.call_tool, "complete", arguments)
             await said.wait()
@@ -33,7 +33,7 @@ async def cancelled_once(seat: Inside, said: anyio.Event, arguments: dict[str, A
 
 
 async def finished_calls(seat: Inside) -> list[dict[str, Any]]:
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         return await settled(seat.home, "SELECT * FROM calls")
 
 
@@ -44,7 +44,7 @@ async def test_a_cancelled_call_hangs_up_upstream_and_settles(tmp_path: Path, er
         config = (served("one", server.url), budget("10"))
         async with seated(tmp_path, *config, era=era) as seat:
             await cancelled_once(seat, said, {"prompt": "Hi"})
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 await server.gone.wait()
             call = (await finished_calls(seat))[0]
             attempt = seat.rows("SELECT * FROM attempts")[0]
@@ -127,7 +127,7 @@ async def test_nothing_answering_at_the_deadline_is_an_error_that_says_so(tmp_pa
         seated(tmp_path, served("one", server.url), budget("10")) as seat,
     ):
         text = await seat.refused("complete", prompt="Hi", timeout_s=0.3)
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await server.gone.wait()
         call = (await finished_calls(seat))[0]
         left = await nothing_is_left(seat)
@@ -157,7 +157,7 @@ async def test_a_provider_that_hangs_leaves_time_for_the_next(tmp_path: Path) ->
         config = (chain("hung", "good"), served("hung", hung.url), served("good", good.url))
         async with seated(tmp_path, *config) as seat:
             said = await seat.said("complete", prompt="Hi", timeout_s=2)
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 await hung.gone.wait()
 
     assert said["text"] == "In time."
@@ -242,7 +242,7 @@ async def test_a_call_cancelled_while_it_waits_to_try_again_settles(tmp_path: Pa
     async with upstream(busy) as server:
         config = (served("one", server.url), budget("10"))
         async with seated(tmp_path, *config) as seat:
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 async with anyio.create_task_group() as group:
                     group.start_soon(seat.client.call_tool, "complete", {"prompt": "Hi"})
                     await told.wait()
@@ -344,7 +344,7 @@ async def test_waiting_is_told_before_the_first_word(tmp_path: Path) -> None:
         await spoken("At last.")(request, send)
 
     async with upstream(late) as server, seated(tmp_path, served("one", server.url)) as seat:
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await seat.client.call_tool("complete", {"prompt": "Hi"}, progress_callback=note)
 
     assert heard[0] == "one/m: waiting for the first word"

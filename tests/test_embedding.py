@@ -99,7 +99,7 @@ async def test_batches_are_under_way_side_by_side(tmp_path: Path) -> None:
         upstream(script) as server,
         seated(tmp_path, served("one", server.url, more=FINDER)) as seat,
     ):
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             said = await seat.said("embed", texts=texts(170 * LANES), vectors="inline")
 
     assert len(said["vectors"]) == 170 * LANES

@@ -33,8 +33,8 @@ DOORS = {  # room -> the modules of other rooms it may use
         "server.plainly",
     },
 }
-EXTRA_DOORS = {  # each inside a subcommand
-    "server/__main__.py": {"tui.app", "tui.once", "tui.outlet", "tui.stream"},
+EXTRA_DOORS = {  # the commands that show something, each inside its function
+    "server/commands/watch.py": {"tui.app", "tui.once", "tui.outlet", "tui.stream"},
     "server/commands/status.py": {"tui.outlet", "tui.statusline"},
     "server/commands/tail.py": {"tui.outlet", "tui.tail"},
 }

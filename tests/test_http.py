@@ -44,7 +44,7 @@ PAGE = "<html><body>" + "<p>Bad Gateway</p>" * 1200 + "</body></html>"
 
 async def failed(script: Script, *, limits: Limits = SLOW) -> UpstreamError:
     """The error that completing against this upstream ends in."""
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with upstream(script) as server:
             with pytest.raises(UpstreamError) as caught:
                 await complete(at(f"{server.url}?secret={KEY}"), limits=limits)
@@ -128,7 +128,7 @@ async def test_a_packed_stream_is_unpacked() -> None:
 async def test_an_answer_is_over_when_the_provider_says_so() -> None:
     said = event({"content": "all"}) + event({}, "stop") + b"data: [DONE]\n\n"
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with upstream(then(said, last=silence, content_type=STREAM)) as server:
             completion = await complete(at(server.url), limits=replace(SLOW, idle_s=60))
 
@@ -150,7 +150,7 @@ async def test_a_break_after_the_proof_of_completion_loses_nothing() -> None:
 async def test_silence_after_the_proof_of_completion_loses_nothing() -> None:
     script = then(event({"content": "all"}, "stop"), content_type=STREAM)
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with upstream(script) as server:
             completion = await complete(at(server.url), limits=replace(SLOW, idle_s=0.05))
 
@@ -259,7 +259,7 @@ async def test_leaving_a_stream_closes_its_connection() -> None:
     async with upstream(script) as server, Http() as http:
         async with http.stream(at(server.url), KEY, CALL, model="m", limits=SLOW) as chunks:
             await anext(aiter(chunks))
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await server.gone.wait()
 
 
@@ -276,7 +276,7 @@ async def test_cancelling_closes_the_connection_of_a_slow_drip() -> None:
             async for _ in chunks:
                 reached.set()
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with upstream(then(last=drip, content_type=STREAM)) as server, Http() as http:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(listen, at(server.url), http)
@@ -358,7 +358,7 @@ async def test_a_probe_reads_json_with_the_rows_headers() -> None:
 
 async def test_a_probe_has_an_end_however_slowly_it_is_answered() -> None:
     async with upstream(silence) as server, Http() as http:
-        with anyio.fail_after(5), pytest.raises(errors.TimedOut):
+        with anyio.fail_after(20), pytest.raises(errors.TimedOut):
             await http.fetch(at(server.url), KEY, "POST", "/show", json={}, timeout_s=0.05)
 
 

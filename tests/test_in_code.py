@@ -56,7 +56,7 @@ async def heard(http: Http, model: str, *, limits: Limits = SLOW, most: int = 99
 
 
 async def failed(model: str, *, limits: Limits = SLOW) -> UpstreamError:
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with Http() as http:
             with pytest.raises(UpstreamError) as caught:
                 await heard(http, model, limits=limits, most=1_000_000)
@@ -65,7 +65,7 @@ async def failed(model: str, *, limits: Limits = SLOW) -> UpstreamError:
 
 async def embedded(model: str, *, limits: Limits = SLOW, **wanted: Any) -> Any:
     asked = EmbedCall(texts=("a", "b"), **wanted)
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with Http() as http:
             return await http.embed(row(), None, asked, model=model, limits=limits)
 
@@ -155,7 +155,7 @@ async def test_leaving_early_closes_the_iterator_in_a_moment(
     model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("roundhouse_mcp.providers.in_code.CLOSE_S", 0.05)
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with Http() as http:
             texts = await heard(http, model, most=1)
             again = await heard(http, "answers")
@@ -282,7 +282,7 @@ async def test_a_probe_asks_the_code() -> None:
     ],
 )
 async def test_a_wire_of_a_stranger_fails_in_our_words(model: str, kind: str, said: str) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with upstream(parroting) as server, Http() as http:
             provider = Provider(
                 name="birds", wire="strange", base_url=server.url, key_required=False

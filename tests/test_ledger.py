@@ -75,7 +75,7 @@ async def test_an_operation_that_fails_undoes_only_itself(ledger: Ledger) -> Non
         put(db, "undone")
         raise ValueError("mine")
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         answers = await asyncio.gather(
             ledger.write(put, "a"),
             ledger.write(fail),
@@ -151,7 +151,7 @@ async def test_cancelling_calls_at_any_moment_leaks_no_reservation(ledger: Ledge
             with anyio.CancelScope(shield=True):
                 await ledger.write(reservations.release, name, NOW)
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
             for _ in range(200):
                 group.start_soon(call, draw.uniform(0, 0.03))
@@ -242,7 +242,7 @@ async def test_a_store_that_cannot_be_used_is_one_clear_sentence(
 
     with (
         Ledger(tmp_path / "home") as ledger,
-        anyio.fail_after(5),
+        anyio.fail_after(20),
         pytest.raises(LedgerUnavailable, match=sentence) as refused,
     ):
         await ledger.write(put, "a")

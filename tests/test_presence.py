@@ -11,7 +11,7 @@ from roundhouse_mcp.server import controls, presence
 
 async def test_a_server_shows_itself_and_its_budgets_before_any_call(tmp_path: Path) -> None:
     async with seated(tmp_path, scripted("one"), budget("2.50", period="day")) as seat:
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             while not (await seat.said("cost_report"))["budgets"]:
                 pass
 

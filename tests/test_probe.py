@@ -61,7 +61,7 @@ async def program(
     running = Program(dict(replies), after or {})
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     running.url = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
-    with plainly(), anyio.fail_after(5):
+    with plainly(), anyio.fail_after(20):
         async with listener, Http() as http, anyio.create_task_group() as group:
             group.start_soon(listener.serve, running.serve)
             yield running, http

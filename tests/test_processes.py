@@ -42,7 +42,7 @@ async def test_a_server_that_takes_up_a_changed_file_says_so(tmp_path: Path) -> 
         await seat.said("complete", prompt="Hi", model="one/m")
         now = fingerprint(Home(tmp_path).config)
 
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await settled(tmp_path, "SELECT 1 FROM servers WHERE config_file = ?", now)
 
     assert before[0]["config_file"] not in ("", None, now)
@@ -53,7 +53,7 @@ async def test_a_killed_server_is_named_by_who_found_it_with_its_lost_call_and_m
 ) -> None:
     kill_one(tmp_path)
     async with seated(tmp_path, scripted("one", "text=1")) as seat:
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await settled(tmp_path, "SELECT 1 FROM servers WHERE reaped_by IS NOT NULL")
         found = await seat.desk.ledger.read(lambda db: processes(db, since=0))
 

@@ -28,7 +28,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def asked(seat: Inside, kind: str, **argument: Any) -> dict[str, Any]:
     number = await ask(seat, kind, **argument)
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         return json.loads((await settled(seat.home, DONE, number))[0]["result"])
 
 
@@ -153,7 +153,7 @@ async def test_an_order_is_given_up_in_time_and_holds_up_no_other(
         number = await ask(seat, "provider.test", provider="slow")
         quick = await asked(seat, "circuit.trip", provider="first")
         waiting = rows(tmp_path, DONE, number)
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             late = json.loads((await settled(tmp_path, DONE, number))[0]["result"])
 
     assert (quick["ok"], waiting) == (True, [])

@@ -205,7 +205,7 @@ async def test_when_everything_is_left_out_each_reason_is_told_and_when_the_firs
     async with seated(tmp_path, *config) as seat:
         seat.desk.clock = lambda: now
         await seat.desk.ledger.write(leave_out)
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             text = await seat.refused("complete", prompt="Hi")
         asked = seat.desk.http.mock.seen
 

@@ -317,7 +317,7 @@ async def test_a_model_in_use_is_unloaded_only_by_force(tmp_path: Path) -> None:
             await seat.said("complete", prompt="Hi", timeout_s=0.3)
             in_use = await seat.refused("unload_model", model="here/m")
             forced = await seat.said("unload_model", model="here/m", force=True)
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 await server.gone.wait()
             again = await seat.said("unload_model", model="here/m")
             calls = seat.rows("SELECT status FROM calls")
@@ -386,7 +386,7 @@ async def test_a_provider_is_asked_no_more_at_once_than_its_row_allows(tmp_path:
     async with upstream(counted) as server:
         config = served("one", server.url, more="concurrency = 2")
         async with seated(tmp_path, config) as seat:
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 async with anyio.create_task_group() as group:
                     for n in range(6):
                         group.start_soon(partial(seat.said, "complete", prompt=f"{n}"))

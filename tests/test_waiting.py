@@ -16,7 +16,7 @@ ONE_PLACE = "concurrency = 1\n"
 
 
 async def inflight(home: Path, where: str) -> dict[str, Any]:
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         return (await settled(home, f"SELECT * FROM inflight WHERE {where}"))[0]
 
 

@@ -55,6 +55,11 @@ TEMPLATE = """\
 # local = true
 # models = ["qwen3"]
 
+# An engine that is started when it is needed, and ended when it is not (docs/engines.md).
+# [providers.coder]
+# engine = "llamacpp"                     # llamacpp, mlx, transformers, command
+# model = "~/models/qwen3-8b-q4_k_m.gguf" # or the id of a model that was downloaded
+
 # What may be spent. A call that could cost more than what is left is refused before it is sent.
 # [[budgets]]
 # scope = "global"                        # global, provider:X, model:X, task:X, client:X, project:X

@@ -172,7 +172,8 @@ def verdict(row: Listed, probed: Probe | None) -> tuple[bool, str]:
         detail = f"{seen.detail}, none of them {model}; name another in providers.{name}.models"
         return True, f"{key}; {detail}"
     loaded = f", loaded: {', '.join(seen.loaded[:3])}" if seen.loaded else ""
-    return True, f"{key}; {seen.detail} in {seen.latency_ms} ms{loaded}"
+    took = "" if seen.latency_ms is None else f" in {seen.latency_ms} ms"
+    return True, f"{key}; {seen.detail}{took}{loaded}"
 
 
 def budgets(bench: Workbench) -> Iterator[str]:

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "keys": ("keys", "API keys: set, list, remove."),
     "providers": ("providers", "Providers: list, add, set, remove."),
     "models": ("models", "List the models you can use."),
+    "watch": ("watch", "Watch calls, money and circuits live, and act."),
     "status": ("status", "One line for tmux or an editor's status line."),
     "tail": ("tail", "Calls as they end."),
     "cost": ("cost", "Say what was spent."),
@@ -45,7 +46,7 @@ class Refusal(click.ClickException):
 
 class Root(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*COMMANDS, *(name for name in self.commands if name not in COMMANDS)]
+        return [*COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in COMMANDS and cmd_name not in self.commands:
@@ -55,14 +56,8 @@ class Root(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Without importing what it lists."""
-        lines = [(name, line) for name, (_, line) in COMMANDS.items()]
-        lines += [
-            (name, command.get_short_help_str(100))
-            for name, command in self.commands.items()
-            if name not in COMMANDS
-        ]
         with formatter.section("Commands"):
-            formatter.write_dl(lines)
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

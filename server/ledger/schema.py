@@ -25,6 +25,7 @@ approvals                      questions to the user whether a call may exceed a
 client_calls                   the calls of the last minute, of clients whose rate is limited
 estimates                      what calls of a model use in fact, as logarithms (estimates.py)
 alerts                         what was told to the user's own program, so that it is told once
+engines, engine_users          the local engines we start, one row each, and the servers using them
 provider_reports, provider_tests    providers as each server sees them, and their last tests
 """
 
@@ -392,6 +393,36 @@ FROM usage_hour GROUP BY hour, provider, model;
 
 V3 = """
 ALTER TABLE circuits ADD COLUMN hold_note TEXT;
+
+CREATE TABLE engines (
+    name TEXT PRIMARY KEY,
+    id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    model TEXT NOT NULL,
+    path TEXT NOT NULL,
+    mark TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('starting', 'ready', 'stopping', 'stopped', 'failed')),
+    detail TEXT NOT NULL DEFAULT '',
+    keeper_pid INTEGER NOT NULL,
+    keeper_since TEXT NOT NULL,
+    pid INTEGER,
+    since TEXT,
+    port INTEGER,
+    token TEXT NOT NULL DEFAULT '',
+    log_path TEXT NOT NULL,
+    idle_s REAL NOT NULL,
+    started REAL NOT NULL,
+    ready REAL,
+    ended REAL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE engine_users (
+    engine TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    server TEXT NOT NULL,
+    since REAL NOT NULL,
+    PRIMARY KEY (engine, owner)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE estimates (
     provider TEXT NOT NULL,

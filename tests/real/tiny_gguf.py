@@ -1,22 +1,19 @@
 """Writes a tiny llama model with random weights, which llama.cpp loads, talks from and embeds with.
 
-`python tiny_gguf.py OUT.gguf`: under half a megabyte, a byte-level vocabulary of 268 tokens, a
-context of 16,384, a ChatML template that shows tools, always the same weights. What it writes is
-noise, and it goes on writing until it is stopped.
+`python tiny_gguf.py OUT.gguf [big]`: under half a megabyte, or more than 100 MB; a byte-level
+vocabulary of 268 tokens, a context of 16,384, a ChatML template that shows tools, always the same
+weights. What it writes is noise, and it goes on writing until it is stopped.
 """
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import gguf
 import numpy as np
 
 CONTEXT = 16_384
-WIDTH = 64
-LAYERS = 2
-HEADS = 4
-FEED_FORWARD = 128
 SEED = 0
 
 MERGES = ("t h", "th e", "i n", "a n", "e r", "o n", "Ġ a", "Ġ the")
@@ -47,6 +44,18 @@ For each call answer with a JSON object in tags:
 {% endif %}"""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    width: int = 64
+    layers: int = 2
+    heads: int = 4
+    feed_forward: int = 128
+
+
+TINY = Size()
+BIG = Size(width=512, layers=8, heads=8, feed_forward=2048)
+
+
 def byte_alphabet() -> list[str]:
     """The printable stand-in of each byte, as GPT-2 chose them."""
     printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
@@ -61,32 +70,32 @@ def vocabulary() -> tuple[list[str], list[gguf.TokenType]]:
     return [*words, *CONTROL], kinds
 
 
-def shapes(size: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Every tensor's name and shape, for a vocabulary of `size`; the norms are vectors."""
-    yield "token_embd", (size, WIDTH)
-    yield "output_norm", (WIDTH,)
-    yield "output", (size, WIDTH)
-    for layer in range(LAYERS):
+def shapes(size: Size, words: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Every tensor's name and shape, for a vocabulary of so many words; the norms are vectors."""
+    yield "token_embd", (words, size.width)
+    yield "output_norm", (size.width,)
+    yield "output", (words, size.width)
+    for layer in range(size.layers):
         for name in ("attn_norm", "ffn_norm"):
-            yield f"blk.{layer}.{name}", (WIDTH,)
+            yield f"blk.{layer}.{name}", (size.width,)
         for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
-            yield f"blk.{layer}.{name}", (WIDTH, WIDTH)
+            yield f"blk.{layer}.{name}", (size.width, size.width)
         for name in ("ffn_gate", "ffn_up"):
-            yield f"blk.{layer}.{name}", (FEED_FORWARD, WIDTH)
-        yield f"blk.{layer}.ffn_down", (WIDTH, FEED_FORWARD)
+            yield f"blk.{layer}.{name}", (size.feed_forward, size.width)
+        yield f"blk.{layer}.ffn_down", (size.width, size.feed_forward)
 
 
-def describe(writer: gguf.GGUFWriter, size: int) -> None:
+def describe(writer: gguf.GGUFWriter, size: Size, words: int) -> None:
     writer.add_name("tiny-random-llama")
     writer.add_context_length(CONTEXT)
-    writer.add_embedding_length(WIDTH)
-    writer.add_block_count(LAYERS)
-    writer.add_feed_forward_length(FEED_FORWARD)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(HEADS)
-    writer.add_rope_dimension_count(WIDTH // HEADS)
+    writer.add_embedding_length(size.width)
+    writer.add_block_count(size.layers)
+    writer.add_feed_forward_length(size.feed_forward)
+    writer.add_head_count(size.heads)
+    writer.add_head_count_kv(size.heads)
+    writer.add_rope_dimension_count(size.width // size.heads)
     writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_vocab_size(size)
+    writer.add_vocab_size(words)
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
 
 
@@ -102,13 +111,13 @@ def teach_words(writer: gguf.GGUFWriter, words: list[str], kinds: list[gguf.Toke
     writer.add_chat_template(CHATML)
 
 
-def write(path: Path) -> None:
+def write(path: Path, size: Size) -> None:
     words, kinds = vocabulary()
     random = np.random.default_rng(SEED)
     writer = gguf.GGUFWriter(path, "llama")
-    describe(writer, len(words))
+    describe(writer, size, len(words))
     teach_words(writer, words, kinds)
-    for name, shape in shapes(len(words)):
+    for name, shape in shapes(size, len(words)):
         noise = random.standard_normal(shape) * 0.1
         weights = np.ones(shape) if len(shape) == 1 else noise
         if name == "output":
@@ -121,4 +130,4 @@ def write(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    write(Path(sys.argv[1]), BIG if "big" in sys.argv[2:] else TINY)

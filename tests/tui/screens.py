@@ -64,7 +64,7 @@ def compare(shown: str, name: str) -> None:
 
 
 async def until(pilot: Pilot[None], happened: Callable[[], bool]) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         while not happened():
             await pilot.pause()
     await pilot.pause()

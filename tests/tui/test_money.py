@@ -223,6 +223,7 @@ async def test_a_limit_is_changed_and_removed_with_the_users_comments_kept() -> 
         await pilot.pause()
         fill(app, limit="7.25")
         await pilot.press("ctrl+s")
+        await until(pilot, lambda: len(app.screen_stack) == 1)
         await said(app, pilot, "7.25")
         changed = (HOME / "config.toml").read_text(encoding="utf-8")
         await pilot.press("X")

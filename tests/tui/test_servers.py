@@ -206,7 +206,7 @@ async def test_a_real_server_fills_every_column(tmp_path: Path) -> None:
     home = tmp_path / "real"
     async with seated(home, scripted("one", "text=1", price=("1000", "1000"))) as seat:
         await seat.said("complete", prompt="Hi", model="one/m")
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await settled(home, "SELECT 1 FROM servers WHERE calls = 1 AND client <> 'unknown'")
         with closing(connect_read_only(home / "ledger.db")) as db:
             seen = look_around(home, db, seat.desk.clock())

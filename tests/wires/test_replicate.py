@@ -264,7 +264,7 @@ async def heard(
     service: Service, *, limits: Limits = QUICK
 ) -> tuple[Assembler, UpstreamError | None, Upstream]:
     assembler = Assembler()
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with upstream(service, gets=True) as server, Http() as http:
             try:
                 async with http.stream(
@@ -489,7 +489,7 @@ async def test_work_without_news_is_given_up_and_stopped(
 async def test_whoever_leaves_early_stops_the_work() -> None:
     service = Service(looks=[whole(prediction("processing", "Good"))])
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with upstream(service, gets=True) as server, Http() as http:
             stream = http.stream(row(server), KEY, CALL, model=SOME_MODEL, limits=QUICK)
             async with stream as chunks:
@@ -506,7 +506,7 @@ async def test_a_cancelled_caller_stops_the_work() -> None:
         said.set()
         await silence(request, send)
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with upstream(Service(stream=half), gets=True) as server, Http() as http:
 
             async def listen() -> None:

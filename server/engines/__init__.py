@@ -1,0 +1,1 @@
+"""Local engines that belong to the machine: started on first use, shared, and ended."""
