@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ..providers.catalog import shipped_rows
+from ..providers.catalog import shipped, shipped_rows
 from ..server import config
 from ..server.environment import PREFIX
 from ..server.home import VARIABLE, Home
@@ -107,7 +107,7 @@ class Roundhouse:
     def environ(self) -> dict[str, str]:
         """This process's environment without any key, and with the home: for the agent under test,
         when it starts the server itself."""
-        known = {v for row in shipped_rows().values() for v in row.get("key_env", ())}
+        known = {name for row in shipped().values() for name in row.key_env}
         kept = {
             name: value
             for name, value in os.environ.items()

@@ -197,10 +197,10 @@ def started(roundhouse: Roundhouse, path: Path, *options: str) -> subprocess.Pop
     )
 
 
-async def half_done(roundhouse: Roundhouse, output: Path) -> None:
+async def half_done(roundhouse: Roundhouse, output: anyio.Path) -> None:
     """Until one answer is written and the other request has arrived at its provider."""
     with anyio.fail_after(20):
-        while not (len(roundhouse.asked) > 1 and output.exists() and output.stat().st_size):
+        while len(roundhouse.asked) < 2 or not (await output.stat()).st_size:
             await settled(roundhouse.home, "SELECT call_id FROM inflight")
 
 
@@ -217,7 +217,7 @@ def test_an_interrupted_batch_is_settled_and_goes_on(
     roundhouse.script("slow", Hangs(), Says("At last"))
 
     with started(roundhouse, path) as process:
-        anyio.run(half_done, roundhouse, path.with_suffix(".answers.jsonl"))
+        anyio.run(half_done, roundhouse, anyio.Path(path.with_suffix(".answers.jsonl")))
         process.send_signal(number)
         said, _ = process.communicate(timeout=20)
     left = batch(roundhouse.home, path)

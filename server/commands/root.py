@@ -17,7 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "call": ("call", "Call one of the six tools from here."),
     "batch": ("batch", "Ask for every line of a file; resumable, within your budgets."),
     "config": ("config", "The configuration: init, path, show, check."),
-    "keys": ("keys", "API keys: set, list, remove."),
+    "keys": ("keys", "API keys: set, list, import, remove."),
     "providers": ("providers", "Providers: list, add, set, remove."),
     "models": ("models", "List the models you can use."),
     "watch": ("watch", "Watch calls, money and circuits live, and act."),
