@@ -80,7 +80,7 @@ def from_pal(path: Path | None, environ: Mapping[str, str]) -> Found:
     pairs = environ if path is None else dict(variables(text_of(path)))
     by_variable = {
         variable: row.name
-        for row in reversed(catalog.shipped().values())
+        for row in [*catalog.shipped().values()][::-1]
         for variable in row.key_env
     }
     found = Found()
