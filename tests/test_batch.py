@@ -133,6 +133,20 @@ def test_a_line_that_fails_is_asked_again_by_the_next_run(
     assert [row["answer"]["text"] for row in answers(path)] == ["Fine", "Better"]
 
 
+def test_a_provider_that_says_when_it_takes_more_is_waited_for(
+    tmp_path: Path, roundhouse: Roundhouse
+) -> None:
+    path = requests(tmp_path, ask("a", model="m"))
+    roundhouse.script("m", Fails(429, retry_after_s=1), "Now")
+    roundhouse.configure("[retries]\nper_provider = 1\n")
+
+    result = batch(roundhouse.home, path)
+
+    assert result.exit_code == 0, result.output
+    assert [row["answer"]["text"] for row in answers(path)] == ["Now"]
+    assert [row["status"] for row in roundhouse.calls()] == ["failed", "ok"]
+
+
 def test_an_answer_of_another_request_is_kept_and_the_line_is_left_out(
     tmp_path: Path, home: Path
 ) -> None:

@@ -59,28 +59,19 @@ async def test_tool_calls_failures_and_broken_answers_come_as_from_a_real_servic
     assert outcomes[1:] == [("broken", 503), ("broken", 503), ("scripted", 200)]
 
 
-async def test_a_model_that_hangs_ends_with_the_caller_and_holds_no_test_up(
+async def test_a_silent_model_ends_with_its_caller_and_a_new_budget_refuses_the_next(
     roundhouse: Roundhouse,
 ) -> None:
     roundhouse.script("silent", Hangs())
 
     async with roundhouse.client() as client:
-        result = await complete(client, model="silent", timeout_s=0.2)
-
-    assert result.is_error
-    assert [row["status"] for row in roundhouse.calls()] == ["timeout"]
-
-
-async def test_a_budget_added_while_the_server_runs_refuses_the_next_call(
-    roundhouse: Roundhouse,
-) -> None:
-    async with roundhouse.client() as client:
-        before = await complete(client)
+        late = await complete(client, model="silent", timeout_s=0.2)
         roundhouse.configure('[[budgets]]\nscope = "global"\nperiod = "day"\nlimit_usd = "0"\n')
-        after = await complete(client)
+        poor = await complete(client)
 
-    assert text_of(before).startswith("You said: Where?")
-    assert "over_budget" in text_of(after)
+    assert "deadline_exceeded" in text_of(late)
+    assert "over_budget" in text_of(poor)
+    assert [row["status"] for row in roundhouse.calls()] == ["timeout", "refused"]
     assert len(roundhouse.asked) == 1
 
 

@@ -14,7 +14,7 @@ from .output import Output
 
 MOST_WAITS = 3
 LONGEST_WAIT_S = 120.0
-WAITED_FOR = {"rate_limited", "no_route", "busy"}
+WAITED_FOR = {"rate_limited", "no_route", "busy", "all_failed"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,9 +100,10 @@ async def answered(models: Models, line: Line, progress: Progress) -> Answer:
                 key = next(names)
                 continue
             wait_s = wait_of(refused)
-            if waits >= MOST_WAITS or wait_s > LONGEST_WAIT_S:
+            named = "idempotency_key" in line.arguments  # the same name brings the same refusal
+            if named or waits >= MOST_WAITS or wait_s > LONGEST_WAIT_S:
                 raise
-        waits += 1
+        waits, key = waits + 1, next(names)
         await anyio.sleep(wait_s)
 
 
