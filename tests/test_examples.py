@@ -1,6 +1,7 @@
 """The examples run as they are written, on the scripted provider."""
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -31,11 +32,12 @@ def test_two_models_give_their_opinion_with_its_price(tmp_path: Path) -> None:
     ]
 
 
-def test_an_agent_is_tested_with_scripted_models() -> None:
-    plain = ["-p", "no:cacheprovider", "-c", os.devnull, "--rootdir=.", "-o", "pythonpath=."]
+def test_an_agent_is_tested_with_scripted_models(tmp_path: Path) -> None:
+    without = (f"-pno:{name}" for name in ("cacheprovider", "xdist", "hypothesispytest"))
+    alone = [f"-c{os.devnull}", "--rootdir=.", "-opythonpath=.", f"--basetemp={tmp_path}"]
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--import-mode=importlib", *plain, "."],
+        [sys.executable, "-m", "pytest", "-q", "--import-mode=importlib", *without, *alone, "."],
         cwd=EXAMPLES / "librarian",
         capture_output=True,
         text=True,
@@ -46,18 +48,14 @@ def test_an_agent_is_tested_with_scripted_models() -> None:
     assert "2 passed" in done.stdout, done.stdout
 
 
-def test_a_program_asks_models_without_mcp(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / "library.py"), "Is 221 prime?"],
-        env={**os.environ, "ROUNDHOUSE_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+async def test_a_program_asks_models_without_mcp(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROUNDHOUSE_HOME", str(tmp_path))
+    program = runpy.run_path(str(EXAMPLES / "library.py"))
 
-    assert done.stdout.splitlines()[:2] == [
-        "mock/echo: You said: Is 221 prime? ($0.000000)",
-        "nearest: Resetting a circuit breaker",
-    ]
-    assert done.stdout.splitlines()[2].startswith("bad_request: privacy: ")
+    answer, nearest, refusal = await program["lines"]("Is 221 prime?", "mock/echo")
+
+    assert answer == "mock/echo: You said: Is 221 prime? ($0.000000)"
+    assert nearest == "nearest: Resetting a circuit breaker"
+    assert refusal.startswith("bad_request: privacy: ")

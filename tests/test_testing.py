@@ -23,40 +23,34 @@ async def complete(client: Client, **arguments: Any) -> CallToolResult:
         return await client.call_tool("complete", {"prompt": "Where?", **arguments})
 
 
-async def test_a_scripted_model_answers_in_turn_and_the_ledger_has_what_it_cost(
+async def test_scripted_models_answer_in_turn_call_tools_fail_and_break_off(
     roundhouse: Roundhouse,
 ) -> None:
     roundhouse.script("writer", Says("Paris", input_tokens=100, output_tokens=50), "Rome")
-
-    async with roundhouse.client("agent") as client:
-        said = [await complete(client, model="writer", system="Be brief.") for _ in range(3)]
-
-    assert [text_of(each).splitlines()[0] for each in said] == ["Paris", "Rome", "Rome"]
-    assert [row["client"] for row in roundhouse.calls()] == ["agent"] * 3
-    assert roundhouse.attempts()[0]["cost_nano"] == 100 * 1000 + 50 * 2000
-    assert roundhouse.spent_usd() > Decimal("0.0002")
-    assert roundhouse.asked[0].messages[0] == {"role": "system", "content": "Be brief."}
-    assert [asked.text for asked in roundhouse.asked] == ["Where?"] * 3
-
-
-async def test_tool_calls_failures_and_broken_answers_come_as_from_a_real_service(
-    roundhouse: Roundhouse,
-) -> None:
     roundhouse.script("caller", CallsTool("look", {"at": "the map"}))
-    roundhouse.script("broken/model", Fails(503, "down"), Fails(503), BreaksOff("Par"))
+    roundhouse.script("broken/model", Fails(503, "down"), BreaksOff("Par"))
     roundhouse.configure('[routing.tasks]\ncode = ["broken/model", "caller"]\n')
     look = {"name": "look", "description": "Look.", "parameters": {"type": "object"}}
 
-    async with roundhouse.client() as client:
-        called = await complete(client, model="caller", tools=[look])
+    async with roundhouse.client("agent") as client:
+        said = [await complete(client, model="writer", system="Be brief.") for _ in range(3)]
         fell_back = await complete(client, task="code", tools=[look])
 
-    for result in (called, fell_back):
-        assert result.structured_content is not None
-        call = result.structured_content["tool_calls"][0]
-        assert (call["name"], call["arguments"]) == ("look", {"at": "the map"})
-    outcomes = [(row["provider"], row["http_status"]) for row in roundhouse.attempts()]
-    assert outcomes[1:] == [("broken", 503), ("broken", 503), ("scripted", 200)]
+    assert [text_of(each).splitlines()[0] for each in said] == ["Paris", "Rome", "Rome"]
+    assert fell_back.structured_content is not None
+    call = fell_back.structured_content["tool_calls"][0]
+    assert (call["name"], call["arguments"]) == ("look", {"at": "the map"})
+    assert [row["client"] for row in roundhouse.calls()] == ["agent"] * 4
+    attempts = roundhouse.attempts()
+    assert attempts[0]["cost_nano"] == 100 * 1000 + 50 * 2000
+    assert [(row["model"], row["outcome"]) for row in attempts[3:]] == [
+        ("model", "faulted"),
+        ("model", "interrupted"),
+        ("caller", "ok"),
+    ]
+    assert roundhouse.spent_usd() > Decimal("0.0002")
+    assert roundhouse.asked[0].messages[0] == {"role": "system", "content": "Be brief."}
+    assert {asked.text for asked in roundhouse.asked} == {"Where?"}
 
 
 async def test_a_silent_model_ends_with_its_caller_and_a_new_budget_refuses_the_next(
@@ -108,8 +102,10 @@ def test_a_run_of_pytest_that_does_not_ask_for_it_loads_none_of_it(tmp_path: Pat
         encoding="utf-8",
     )
 
+    without = (f"-pno:{name}" for name in ("cacheprovider", "xdist", "hypothesispytest"))
+
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", str(tmp_path)],
+        [sys.executable, "-m", "pytest", "-qs", *without, str(tmp_path)],
         cwd=tmp_path,
         capture_output=True,
         text=True,
