@@ -30,6 +30,7 @@ from . import (
     repeats,
     retries,
     rows,
+    telemetry,
     telling,
     unledgered,
     waiting,
@@ -412,8 +413,8 @@ class Calls:
         answer along: what is to be written waits for it."""
         name = "deadline" if outcome == "cancelled" and run.ending == "timeout" else outcome
         closing = rows.closing(run, trying, name)
-        last = outcome in ("ok", "cancelled")
-        ending = rows.ending(run, None) if last else None
+        telemetry.tell(run, trying, closing.attempt)
+        ending = rows.ending(run, None) if outcome in ("ok", "cancelled") else None
         with anyio.CancelScope(shield=True):
             try:
                 if trying.opened is not unledgered.OPENED:

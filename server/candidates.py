@@ -22,7 +22,8 @@ class Offer:
     `group`: 0 is what was named, or the task's own models; 1 is meant for the task (`use_for`);
     2 is everything else. `order` breaks ties the way the user wrote them. `absent` says why it
     cannot be used at all, if so. `private` is the strictest privacy it satisfies;
-    `weight` is its provider's share where candidates are drawn."""
+    `weight` is its provider's share where candidates are drawn; `loaded`: it is in the memory of
+    a local program now (None: not known)."""
 
     provider: Provider
     model: str
@@ -38,6 +39,7 @@ class Offer:
     max_tokens: int = 4096
     weight: float = 1.0
     allowance: Allowance = UNLIMITED
+    loaded: bool | None = None
 
     @property
     def key(self) -> tuple[str, str]:

@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     from .budgets import Budget
     from .calls import Calls
     from .engines.engines import Engines
+    from .exporting import Exporting
     from .files import Roots
     from .ledger.store import Ledger
+    from .logs import Logs
+    from .readying import Readying
 
 QUEUE = 64
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: sortable, no look-alikes
@@ -98,6 +101,8 @@ class Desk:
     draw: Callable[[], float] = random.random
     group: TaskGroup | None = None
     met: Client | None = None
+    exporting: "Exporting | None" = None
+    logs: "Logs | None" = None
     turns_taken: int = 0
     queues: dict[str, Queue] = field(default_factory=dict[str, Queue])
 
@@ -135,6 +140,12 @@ class Desk:
         from .engines.engines import Engines
 
         return Engines(self)
+
+    @cached_property
+    def readying(self) -> "Readying":
+        from .readying import Readying
+
+        return Readying(self)
 
     @cached_property
     def budgets(self) -> "tuple[Budget, ...]":

@@ -313,7 +313,17 @@ def offer(
         max_tokens=row.defaults.max_tokens or desk.settings.limits.max_tokens,
         weight=row.weight,
         allowance=row.allowance,
+        loaded=is_loaded(desk, row, model),
     )
+
+
+def is_loaded(desk: Desk, row: Listed, model: str) -> bool | None:
+    """An engine of ours has its model loaded while it is kept."""
+    if row.provider.setup is None:
+        return row.loaded(model)
+    from .engines.stalls import Stall
+
+    return Stall.of(desk.home.path, row.provider.name).is_kept()
 
 
 def privacy_of(desk: Desk, row: Listed, model: str) -> Privacy:

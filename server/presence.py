@@ -109,7 +109,7 @@ def server_row(desk: Desk) -> ServerRow:
         started=now,
         beat=now,
         keys_present=json.dumps(sorted(desk.registry.keys_present())),
-        log_path=error_log(),
+        log_path=str(desk.logs.path) if desk.logs and desk.logs.path else error_log(),
         config_file=fingerprint(desk.home.config),
     )
 

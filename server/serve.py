@@ -21,7 +21,8 @@ from . import config
 from .desk import Desk, project_directory
 from .home import Home
 from .keys import Keys
-from .redact import RedactingFilter, Redactor
+from .logs import Logs
+from .redact import Redactor
 from .registry import Registry
 from .stdio import run
 
@@ -152,6 +153,9 @@ async def attend(desk: Desk, group: TaskGroup, answered: anyio.Event | None) -> 
     along, and takes requests from outside."""
     if answered is not None:
         await answered.wait()
+    if desk.logs is not None:
+        desk.logs.begin()
+        logger.info("%s serves as process %d", desk.user_agent, os.getpid())
     from . import alerts, controls, presence, sightings
 
     group.start_soon(alerts.attend, desk)
@@ -172,14 +176,29 @@ async def leave(desk: Desk) -> None:
 
         presence.end(desk)
     await desk.close()
+    if desk.exporting is not None:
+        await desk.exporting.end()
+    if desk.logs is not None:
+        desk.logs.end()
 
 
-def serve(client: str | None = None) -> None:
+def serve(client: str | None = None, *, verbose: bool = False) -> None:
     """Serves stdin and stdout until end of input or a signal; does not return."""
     gc.freeze()  # what the imports made stays; the command line switched collection off for them
     gc.enable()
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="roundhouse: %(message)s")
-    server, desk = build(Home.find(os.environ), client=client)
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(RedactingFilter(desk.redactor))
+    logs = Logs(verbose=verbose)
+    logs.on_stderr()
+    try:
+        server, desk = build(Home.find(os.environ), client=client)
+    except BaseException:
+        logs.end()
+        raise
+    logs.redact(desk.redactor)
+    desk.logs, wanted = logs, desk.settings.logs
+    if wanted.file:
+        logs.keep(desk.home.logs, wanted.level, desk.redactor)
+    if desk.settings.telemetry.otlp_endpoint or any(k.startswith("OTEL_") for k in desk.environ):
+        from . import exporting
+
+        desk.exporting = exporting.begin(desk)
     run(server, lambda answered: lifetime(desk, answered))

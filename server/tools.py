@@ -294,14 +294,17 @@ class Tools:
 
     async def unload_model(
         self,
-        model: Annotated[str, Field(description="Model or provider/model to unload")],
+        model: Annotated[str, Field(description="Model or alias, or whole provider")],
         provider: Provider = None,
         force: Annotated[bool, Field(description="Cancel calls that still use it")] = False,
     ) -> CallToolResult:
         """Free the memory of a local model. Does nothing for cloud models."""
 
         async def answer() -> CallToolResult:
-            return await reports().unload(self.desk, model, provider, force=force)
+            from . import unloads
+
+            done = await unloads.unload(self.desk, model, provider, force=force)
+            return results.result(unloads.as_data(done), unloads.words(done))
 
         return await self.spoken(answer)
 

@@ -104,6 +104,14 @@ TEMPLATE = """\
 # proxy = "http://proxy.example:3128"
 # ca_file = "/etc/ssl/company.pem"
 # trusted_hosts = ["gpu-box"]             # may be reached over plain http, and count as local
+
+# [logs]
+# level = "info"                          # of the files in logs/: debug, info, warning, error
+# file = true
+
+# [telemetry]                             # needs roundhouse-mcp[otel]; nothing is sent without it
+# otlp_endpoint = "http://localhost:4318"
+# record_content = false                  # true: traces hold prompts and answers, too
 """
 
 

@@ -14,6 +14,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("serve", "Serve MCP on stdin and stdout; editors run this."),
     "demo": ("demo", "See it work: scripted providers, no keys, no network."),
     "doctor": ("doctor", "Say what is configured, what answers, and what to fix."),
+    "install": ("install", "Add Roundhouse to an editor or agent, or say who has it."),
+    "uninstall": ("uninstall", "Take it out again."),
     "call": ("call", "Call one of the six tools from here."),
     "batch": ("batch", "Ask for every line of a file; resumable, within your budgets."),
     "config": ("config", "The configuration: init, path, show, check."),

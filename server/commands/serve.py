@@ -5,8 +5,9 @@ import click
 
 @click.command()
 @click.option("--client", metavar="NAME", help="Who starts it: a label for budgets and reports.")
-def command(client: str | None) -> None:
+@click.option("--verbose", is_flag=True, help="Say more on stderr, and most in the log file.")
+def command(client: str | None, *, verbose: bool) -> None:
     """Serve MCP on stdin and stdout until end of input or a signal. Editors run this."""
     from ..serve import serve
 
-    serve(client=client)
+    serve(client=client, verbose=verbose)
