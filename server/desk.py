@@ -84,7 +84,8 @@ class Desk:
 
     What only calls need is made at first use: their modules are half of what we import, and an
     editor waits for the server's first answer, not for them. `group` runs the calls while the
-    server serves; `turns_taken` are turns of calls planned here that the ledger has not seen."""
+    server serves, `many` clients at once or one; `turns_taken` are turns of calls planned here that
+    the ledger has not seen."""
 
     home: Home
     settings: Settings
@@ -103,6 +104,7 @@ class Desk:
     met: Client | None = None
     exporting: "Exporting | None" = None
     logs: "Logs | None" = None
+    many: bool = False
     turns_taken: int = 0
     queues: dict[str, Queue] = field(default_factory=dict[str, Queue])
 
@@ -204,9 +206,9 @@ class Desk:
         return self.queues[provider.name]
 
     def client_of(self, ctx: "Context[Any, Any]") -> Client:
-        """The launch's `--client`, else what the client calls itself."""
+        """The launch's `--client` or the name of the token, else what the client calls itself."""
         info = client_info(ctx)
-        name = self.client or normal(info[0]) or "unknown"
+        name = self.client or token_name(ctx) or normal(info[0]) or "unknown"
         return Client(name=name, version=info[1])
 
 
@@ -218,6 +220,15 @@ def client_info(ctx: "Context[Any, Any]") -> tuple[str, str | None]:
     if params is None:
         return "", None
     return params.client_info.name, params.client_info.version
+
+
+def token_name(ctx: "Context[Any, Any]") -> str | None:
+    """Whose token a request over HTTP came with; None on stdio."""
+    try:
+        request = ctx.request_context.request
+    except ValueError:
+        return None
+    return request.user.username if request is not None else None
 
 
 def normal(name: str) -> str:

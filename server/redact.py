@@ -19,6 +19,7 @@ SHAPES = re.compile(
     r"""
       \bsk-[A-Za-z0-9_*-]{8,}            # OpenAI, Anthropic, DeepSeek
     | \b(?:gsk|hf|r8|tgp_v1|xai|pa)[_-][A-Za-z0-9_*-]{16,}
+    | \broundhouse_[A-Za-z0-9_-]{40,}     # our own, for the server over HTTP
     | \bAIza[A-Za-z0-9_*-]{20,}
     | \bA(?:KI|SI)A[A-Z0-9]{12,}                # AWS, and its tokens that pass
     | \b(?:IQoJb3Jp|FwoGZXIv|FQoGZXIv|ABSK|bedrock-api-key-)[A-Za-z0-9+/=_*-]{16,}

@@ -184,12 +184,20 @@ async def leave(desk: Desk) -> None:
 
 def serve(client: str | None = None, *, verbose: bool = False) -> None:
     """Serves stdin and stdout until end of input or a signal; does not return."""
+    server, desk = ready(client, verbose=verbose)
+    run(server, lambda answered: lifetime(desk, answered))
+
+
+def ready(
+    client: str | None = None, home: Home | None = None, *, verbose: bool = False
+) -> tuple[Server, Desk]:
+    """The server of this process, with its log on standard error. Raises ConfigError."""
     gc.freeze()  # what the imports made stays; the command line switched collection off for them
     gc.enable()
     logs = Logs(verbose=verbose)
     logs.on_stderr()
     try:
-        server, desk = build(Home.find(os.environ), client=client)
+        server, desk = build(home or Home.find(os.environ), client=client)
     except BaseException:
         logs.end()
         raise
@@ -201,4 +209,4 @@ def serve(client: str | None = None, *, verbose: bool = False) -> None:
         from . import exporting
 
         desk.exporting = exporting.begin(desk)
-    run(server, lambda answered: lifetime(desk, answered))
+    return server, desk

@@ -134,7 +134,8 @@ class Tools:
             report, full = ctx.report_progress, detail != "concise"
             most = self.desk.settings.limits.max_result_chars
             if call_id is not None:
-                outcome = await self.desk.calls.read_on(call_id, timeout_s, report)
+                by = self.desk.client_of(ctx)
+                outcome = await self.desk.calls.read_on(call_id, by, timeout_s, report)
                 return results.completed(outcome, full=full, offset=offset, limit=most)
             said = await self.said(prompt, messages, system, images)
             specs = conversations().tool_specs(tools or ())
