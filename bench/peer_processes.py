@@ -88,7 +88,7 @@ async def counted(home: Path) -> Found:
         async with Client(launch(home, **ENVIRON)) as fifth:
             report = await fifth.call_tool("cost_report", {})
     found: dict[str, Any] = report.structured_content or {}
-    calls: int = found["total"]["calls"]
+    calls: int = found["totals"]["calls"]
     return f"{calls} of 100", [] if calls == 100 else ["calls are missing"]
 
 

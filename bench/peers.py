@@ -52,9 +52,12 @@ async def failing(title: str, case: Case, home: Path) -> Row:
         seen = await called(client, server, ASKED)
         again = None if title in SLOW else await called(client, server, ASKED)
     wrong = list(faults(case, seen))
-    outcome = "cause" if seen.error else "the text so far"
-    cell = f"{short(seen)}, {'?' if wrong else outcome}"
-    return Row(cell, wrong, short(again) if again else "", seen.told)
+    return Row(
+        f"{short(seen)}, {'?' if wrong else 'cause'}",
+        wrong,
+        short(again) if again else "",
+        seen.told,
+    )
 
 
 def short(seen: Seen) -> str:
