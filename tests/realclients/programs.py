@@ -110,6 +110,12 @@ class Running:
     home: Path
     turns: list[Turn] = field(default_factory=list[Turn])
 
+    def signal(self, number: int) -> None:
+        """To the program and its children, as a terminal does, but not to our server."""
+        for each in processes(self.home):
+            if b"roundhouse_mcp.server" not in (Path("/proc") / str(each) / "cmdline").read_bytes():
+                os.kill(each, number)
+
     async def ended(self) -> int:
         """Its exit code, once it is over."""
         with anyio.fail_after(LIMIT_S):
@@ -181,7 +187,7 @@ async def started(line: Sequence[str], home: Path, environ: Mapping[str, str]) -
     with (home / "out").open("wb") as out, (home / "err").open("wb") as err:
         return await anyio.open_process(
             line,
-            stdin=subprocess.DEVNULL
+            stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
             cwd=home / "project",

@@ -27,7 +27,7 @@ CALLS = (
     Use("unload_model", {"model": "good/m"}),
     Use("complete", {"prompt": "Hi", "model": "nobody/has-this"}),
 )
-CONTAINS = (SAID, "call_id", "good/m", "circuit", "good", "good/m", "nobody/has-this")
+CONTAINS = (SAID, "call_id", "huggingface", "circuit", "good", "good", "nobody/has-this")
 HELD = "SELECT * FROM reservations WHERE state = 'held'"
 IN_FLIGHT = "SELECT * FROM inflight"
 each_program = pytest.mark.parametrize(
@@ -87,7 +87,7 @@ async def test_an_agent_that_ends_in_a_call_leaves_nothing_behind(
         async with running(name, home, hang) as program:
             with anyio.fail_after(60):
                 await settled(ledger, HELD)
-                program.process.send_signal(sent)
+                program.signal(sent)
                 await server.gone.wait()
             await program.ended()
             orphans = await program.orphans()
