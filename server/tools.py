@@ -12,9 +12,9 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from ..providers.types import Call, Effort, Message
-from . import asks, repeats, results, shapes
+from . import asks, lengths, repeats, results, shapes
 from .asks import Ask, EmbedAsk, Prefer, Wish
-from .desk import Desk
+from .desk import Desk, client_info, normal
 from .errors import Declined
 from .settings import Privacy
 from .strict import StrictTool
@@ -132,10 +132,11 @@ class Tools:
 
         async def answer() -> CallToolResult:
             report, full = ctx.report_progress, detail != "concise"
-            most = self.desk.settings.limits.max_result_chars
+            allowed = self.desk.settings.limits.max_result_chars
+            room = lengths.room(allowed, normal(client_info(ctx)[0]))
             if call_id is not None:
                 outcome = await self.desk.calls.read_on(call_id, timeout_s, report)
-                return results.completed(outcome, full=full, offset=offset, limit=most)
+                return results.completed(outcome, full=full, offset=offset, room=room)
             said = await self.said(prompt, messages, system, images)
             specs = conversations().tool_specs(tools or ())
             call = Call(
@@ -164,7 +165,7 @@ class Tools:
             ask = Ask(wish=wish, call=call, capped=capped, timeout_s=timeout_s, key=key)
             way = await consent().way(self.desk, ctx)
             outcome = await self.desk.calls.complete(ask, self.desk.client_of(ctx), report, way)
-            return results.completed(outcome, full=full, limit=most)
+            return results.completed(outcome, full=full, room=room)
 
         return await self.spoken(answer, raw=detail == "raw")
 

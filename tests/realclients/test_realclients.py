@@ -1,6 +1,7 @@
 """Claude Code, Codex and Gemini CLI, offline: every tool, a long answer, a cancel, an end."""
 
 import json
+import re
 import signal
 import sys
 from pathlib import Path
@@ -73,6 +74,31 @@ async def test_every_tool_reaches_the_model_whole_and_so_do_its_answers(
     assert missing == []
     assert "code: not_found" in last.results[-1]
     assert rows(ledger, HELD) == rows(ledger, IN_FLIGHT) == []
+
+
+def read_all(turn: Turn) -> Step:
+    """Reads on as the warning says."""
+    if not turn.results:
+        return Use("complete", {"prompt": "Go on.", "model": "good/m", "max_tokens": 20_000})
+    more = re.search(r"call_id='(\w+)', offset=(\d+)", turn.results[-1])
+    return Use("complete", {"call_id": more[1], "offset": int(more[2])}) if more else "done"
+
+
+@each_program
+async def test_a_long_answer_reaches_the_model_whole_in_pages_where_the_client_would_cut(
+    tmp_path: Path, name: str
+) -> None:
+    home = tmp_path / "home"
+    words = [f"word{number}" for number in range(5000)]
+    write_config(home / "roundhouse", scripted("good", f"text={'+'.join(words)}&delay_ms=0"))
+    async with running(name, home, read_all) as program:
+        code = await program.ended()
+    seen = "".join(
+        text for result in program.turns[-1].results for text in re.findall(r"[\w ]{3000,}", result)
+    )
+
+    assert code == 0
+    assert seen.split() == words
 
 
 @each_program
