@@ -89,16 +89,16 @@ class Anthropic:
             blocks: Any = message["content"]
             for block in blocks if isinstance(blocks, list) else ():  # pyright: ignore[reportUnknownVariableType]
                 if block["type"] == "tool_result":
-                    yield "\n".join(strings(block["content"]))
+                    yield "\n".join(strings(cast("object", block["content"])))
 
     def say(self, step: Step, turn: Turn) -> Iterator[JSON]:
         usage = {"input_tokens": 1, "output_tokens": 1}
         head = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m"}
-        rest = {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
+        rest: JSON = {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
         yield {"type": "message_start", "message": {**head, **rest}}
+        block: JSON = {"type": "text", "text": ""}
         if isinstance(step, str):
-            block, delta, why = {"type": "text", "text": ""}, {"type": "text_delta"}, "end_turn"
-            delta["text"] = step
+            delta, why = {"type": "text_delta", "text": step}, "end_turn"
         else:
             known_as, number = turn.tools[step.tool].known_as, len(turn.results)
             block = {"type": "tool_use", "id": f"toolu_{number}", "name": known_as, "input": {}}
@@ -134,7 +134,7 @@ class Responses:
     def say(self, step: Step, turn: Turn) -> Iterator[JSON]:
         item: JSON
         if isinstance(step, str):
-            text = {"type": "output_text", "text": step, "annotations": []}
+            text: JSON = {"type": "output_text", "text": step, "annotations": []}
             item = {"type": "message", "id": "m_1", "role": "assistant", "content": [text]}
         else:
             tool, number = turn.tools[step.tool], len(turn.results)
@@ -159,7 +159,7 @@ class Gemini:
     def tools(self, body: JSON) -> Iterator[Tool]:
         for each in (one for box in body.get("tools", []) for one in box["functionDeclarations"]):
             if name := ours(each["name"]):
-                schema = each.get("parametersJsonSchema") or each.get("parameters") or {}
+                schema: JSON = each.get("parametersJsonSchema") or each.get("parameters", {})
                 yield Tool(name, each["name"], each["description"], schema)
 
     def results(self, body: JSON) -> Iterator[str]:
