@@ -37,6 +37,7 @@ def serve(home: Path) -> tuple[str, list[str], dict[str, str]]:
 
 
 def claude(home: Path, url: str) -> tuple[list[str], dict[str, str]]:
+    """It asks its model before a server that starts slowly is there, unless told to be patient."""
     command, arguments, environ = serve(home)
     server = {"type": "stdio", "command": command, "args": arguments, "env": environ}
     config = json.dumps({"mcpServers": {"roundhouse": server}})
@@ -44,7 +45,8 @@ def claude(home: Path, url: str) -> tuple[list[str], dict[str, str]]:
     line += ["--allowedTools", "mcp__roundhouse", "--strict-mcp-config", "--mcp-config", config]
     quiet = ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_TELEMETRY", "DISABLE_AUTOUPDATER")
     said = {"ANTHROPIC_API_KEY": "sk-ant-dummy", "ANTHROPIC_BASE_URL": url}
-    return line, {**said, **dict.fromkeys(quiet, "1"), "ENABLE_TOOL_SEARCH": "false"}
+    patient = {"MCP_CONNECTION_NONBLOCKING": "0", "MCP_CONNECT_TIMEOUT_MS": "60000"}
+    return line, {**said, **patient, **dict.fromkeys(quiet, "1"), "ENABLE_TOOL_SEARCH": "false"}
 
 
 def codex(home: Path, url: str) -> tuple[list[str], dict[str, str]]:
@@ -113,7 +115,8 @@ class Running:
     def signal(self, number: int) -> None:
         """To the program and its children, as a terminal does, but not to our server."""
         for each in processes(self.home):
-            if b"roundhouse_mcp.server" not in (Path("/proc") / str(each) / "cmdline").read_bytes():
+            line = (Path("/proc") / str(each) / "cmdline").read_bytes()
+            if b"roundhouse_mcp.server" not in line.split(b"\0"):
                 os.kill(each, number)
 
     async def ended(self) -> int:

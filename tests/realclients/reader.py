@@ -1,5 +1,5 @@
 """A stand-in for a model: it picks the tool whose description has most of the user's words, and
-after an answer it does what that says, by six rules. Pure; it knows nothing of Roundhouse.
+after an answer it does what that says, by a few rules. Pure; it knows nothing of Roundhouse.
 """
 
 import re
@@ -57,7 +57,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     (r"Did you mean '([^']+)'\?", meant),
     (r"What fits: (\S+) \(", meant),
     (r"has no argument '(\w+)'", dropped),
-    (r"(\w+): Input should be a valid list", listed),
+    (r"(\w+):? (?:Input should be a valid list|must be array)", listed),
     (r"read on with complete\(call_id='(\w+)', offset=(\d+)\)", read_on),
     (r"[^\n]*\$[^\n]*\$[^\n]*lower max_tokens", lowered),
 )
@@ -84,6 +84,10 @@ class Reader:
         if not turn.results:
             return Use(picked(self.ask, turn.tools), dict(self.arguments))
         last = self.used[-1]
+        if "must NOT have additional properties" in turn.results[-1]:
+            known = turn.tools[last.tool].parameters["properties"]
+            kept = {name: value for name, value in last.arguments.items() if name in known}
+            return Use(last.tool, kept)
         for pattern, rule in RULES:
             if found := re.search(pattern, plain(turn.results[-1])):
                 return Use(last.tool, dict(rule(found, last.arguments)))

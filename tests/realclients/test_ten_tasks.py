@@ -1,6 +1,7 @@
 """Ten tasks: in this process with either half of a result, and through other people's agents."""
 
 import json
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Sequence
@@ -37,7 +38,7 @@ def judged(task: Task, uses: Sequence[Use], turn: Turn) -> None:
     assert [use.tool for use in uses] == task["tools"]
     assert set(uses[-1].arguments) <= set(turn.tools[uses[-1].tool].parameters["properties"])
     assert len(turn.results) == len(uses)
-    assert task.get("mistake", "") in plain(turn.results[0])
+    assert re.search(task.get("mistake", ""), plain(turn.results[0]))
     assert task["ends"] in turn.results[-1]
     assert "code: " not in turn.results[-1]
 
