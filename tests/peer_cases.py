@@ -50,7 +50,7 @@ class Case:
 
 
 CASES = {
-    "429": Case(script=answer(failed("slow down"), status=429), requests=2, told="slow down"),
+    "429": Case(script=answer(failed("slow down"), status=429), requests=1, told="slow down"),
     "429 with Retry-After: 2": Case(
         script=answer(failed("slow down"), status=429, retry_after="2"),
         requests=2,

@@ -3,7 +3,7 @@
 import pytest
 
 from roundhouse_mcp.providers import errors
-from roundhouse_mcp.server.retries import Bucket, Next, Progress, after
+from roundhouse_mcp.server.retries import Bucket, Next, Progress, after, in_vain
 
 
 def decide(error: errors.UpstreamError, **progress: float) -> Next:
@@ -81,6 +81,15 @@ def test_backoff_is_drawn_under_a_ceiling(
     error: type[errors.UpstreamError], here: int, ceiling: float
 ) -> None:
     assert decide(error("p", "x"), here=here, jitter=0.999).wait_s == pytest.approx(0.999 * ceiling)  # pyright: ignore[reportUnknownMemberType]
+
+
+def test_no_second_try_waits_for_a_cooldown_that_outlasts_it() -> None:
+    slow_down = errors.Throttled("p", "x")
+
+    assert in_vain(slow_down, cools=True)
+    assert not in_vain(slow_down, cools=False)
+    assert not in_vain(errors.Throttled("p", "x", retry_after_s=2.0), cools=True)
+    assert not in_vain(errors.Faulted("p", "x"), cools=True)
 
 
 def test_retries_end_when_a_provider_has_used_up_what_it_is_good_for() -> None:
