@@ -50,6 +50,7 @@ class Model:
     efforts: tuple[str, ...] = ()
     thinking: Literal["adaptive", "budget", "reasoning_config", "reasoning_effort"] | None = None
     sampling_version: str | None = None
+    keep_alive_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,13 @@ class Provider:
     the user's, and final. `effort_fields` are body fields that go along with `effort`;
     `embed_batch` texts and `embed_tokens` tokens are the most one embedding request takes. `plugin`
     is the entry point of the package whose code answers instead of a wire. `setup` is how the
-    engine is started where that is ours to do; its address is known once it runs."""
+    engine is started where that is ours to do; its address is known once it runs. `otel_name` is
+    what OpenTelemetry calls the service, where that is not its name here.
+
+    Of local programs the user runs: `keep_alive_s` is how long a model stays loaded after a call
+    (negative: for good), sent as `keep_alive_field`; `pulls`: it downloads what it lacks on
+    request, if `allow_pull`; `check_memory`: is one refused that would not fit; `get_hint` is the
+    command that fetches `{model}`."""
 
     name: str
     base_url: str
@@ -115,6 +122,7 @@ class Provider:
     quirks: frozenset[str] = frozenset()
     effort_fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
     price_provider: str | None = None
+    otel_name: str | None = None
     cost_field: str | None = None
     cost_units: int = 1
     cost_beside: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -122,6 +130,9 @@ class Provider:
     retention: str | None = None
     docs: str = ""
     start_hint: str = ""
+    get_hint: str = ""
+    keep_alive_field: str | None = None
+    pulls: bool = False
     facts_from: str | None = None
     own_facts: tuple[Model, ...] = ()
     # Mostly from the user's configuration.
@@ -131,6 +142,10 @@ class Provider:
     region: str | None = None
     first_byte_timeout_s: float = 60.0
     concurrency: int = 8
+    keep_alive_s: float | None = None
+    allow_pull: bool = False
+    check_memory: bool = True
+    load_timeout_s: float = 300.0
     engine: Literal["lmstudio", "ollama", "llamacpp", "vllm", "mlx", "transformers"] | None = None
     plugin: str | None = None
     setup: Setup | None = None
@@ -158,6 +173,11 @@ class Provider:
     def batch(self, model: str) -> int:
         """How many texts one embedding request may carry."""
         return self.facts(model).embed_batch or self.embed_batch
+
+    def keeps_s(self, model: str) -> float | None:
+        """How long the user wants it kept loaded after a call; negative: for good."""
+        own = self.facts(model).keep_alive_s
+        return self.keep_alive_s if own is None else own
 
     def gathered(self, model: str) -> Model:
         found = Model(pattern=model)

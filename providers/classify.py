@@ -1,7 +1,8 @@
 """What an error answer means: one place, by status and structured code.
 
 Message texts are read for two facts that some services give no code for, and only on a 4xx: that
-the prompt is too long and that a model is unknown. Money is never decided by words; a key is only
+the prompt is too long and that a model is unknown; a lack of memory is read from the 500 of a local
+program whose row says so. Money is never decided by words; a key is only
 where the row says that the service answers 400 to a bad one.
 """
 
@@ -131,6 +132,7 @@ MODEL_WORDS = re.compile(
     r"|provided model identifier|^invocation of model id \S+ with on-demand throughput",
     re.I,
 )
+ROOM_WORDS = re.compile(r"requires more (system |GPU |video )?memory", re.I)
 KEY_WORDS = re.compile(r"^incorrect api key\b", re.I)
 MARKUP = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)
 UNSEEN = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
@@ -252,6 +254,8 @@ def fault(status: int, said: Said, quirks: frozenset[str]) -> type[UpstreamError
     serve with a well-formed 500."""
     if status == HTTPStatus.NOT_IMPLEMENTED:
         return errors.Refused
+    if status == 500 and "no_memory_is_500" in quirks and ROOM_WORDS.search(said.message):
+        return errors.NotReady
     ours = status == 500 and said.structured and "client_faults_are_500" in quirks
     return errors.Refused if ours else errors.Faulted
 

@@ -11,7 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
+from .engine_llamacpp import CONTEXT
 from .engines import ROOTED, SUFFIX, Engine, Unusable
+from .gguf import shape
+from .memory import Need
 from .setup import Setup
 
 MAGIC = b"GGUF"
@@ -158,3 +161,12 @@ def current(repository: Path) -> Path | None:
         return repository / "snapshots" / named
     there = [p for p in (repository / "snapshots").glob("*") if p.is_dir()]
     return max(there, key=lambda p: p.stat().st_mtime, default=None)
+
+
+def needs(setup: Setup, found: Found) -> Need:
+    """The memory the engine will take, as far as the model's own header says."""
+    known = shape(Path(found.path)) if setup.engine.format == "gguf" else None
+    tokens = setup.context * setup.slots if setup.context else CONTEXT
+    if known is None or not found.size:
+        return Need(weights=found.size)
+    return Need(weights=found.size, cache=known.cache(tokens), tokens=tokens)

@@ -3,6 +3,7 @@
 UpstreamError
 ├── Unreachable      nothing was sent: DNS, connect, TLS handshake
 ├── NotStarted       an engine of this machine did not start; nothing was sent
+├── NotReady         a local program lacks the model, or the memory for it; nothing was sent
 ├── Misdirected      the row is wrong: certificate, redirect, unknown model or path
 ├── Locked           401, 403: the key is missing, wrong or not allowed
 ├── Exhausted        the account is out of money or quota; waiting seconds does not help
@@ -83,6 +84,10 @@ class NotStarted(UpstreamError):
     circuit = "failure"
 
 
+class NotReady(UpstreamError):
+    """Its detail says what to do: that may be done, and help, a moment later."""
+
+
 class Misdirected(UpstreamError):
     circuit = "hold"
     hold = "config"
@@ -139,6 +144,7 @@ KINDS: dict[type[UpstreamError], str] = {
     UpstreamError: "upstream",
     Unreachable: "unreachable",
     NotStarted: "not_started",
+    NotReady: "not_ready",
     Misdirected: "misdirected",
     Locked: "locked",
     Exhausted: "exhausted",

@@ -27,6 +27,7 @@ QUIRKS: Mapping[str, str] = {
     "json_object": "knows JSON mode, no schema: that is asked for in words, the answer is checked",
     "listed_models_only": "is asked for the models it lists alone; another name starts a download",
     "nine_character_ids": "takes tool call ids of nine letters and digits; others are rewritten",
+    "no_memory_is_500": "answers 500 where a model does not fit in memory, told by its words",
     "no_forced_tools": "cannot be made to call a tool; an answer's warnings say so",
     "no_strict": "takes no `strict` beside a schema",
     "reasoning_object": "takes the effort in an object of its own",

@@ -5,13 +5,15 @@ Local programs are told apart by the row's `engine`.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from .catalog import Provider, shipped_rows
 from .errors import Garbled, Locked, Misdirected, Refused, TimedOut, Unreachable, UpstreamError
+from .listings import inner, rows
+from .residents import Resident, of_llamacpp, of_lmstudio, of_ollama, sizes
 
 if TYPE_CHECKING:
     from .http import Http
@@ -27,8 +29,8 @@ MLX_STARTED_WITH = "default_model"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """`key_accepted` is None where no key was tried or none is needed. `embedding` names the
-    models that say they make embeddings; `sizes` pairs models in memory with the bytes they take
-    there, where the program says so. `understood`: it answered the question, and not something
+    models that say they make embeddings. `resident` is what is said of the loaded ones, `weights`
+    the bytes all of them have on disk. `understood`: it answered the question, and not something
     else."""
 
     reachable: bool
@@ -36,10 +38,18 @@ class Probe:
     models: tuple[str, ...] = ()
     loaded: tuple[str, ...] = ()
     embedding: tuple[str, ...] = ()
-    sizes: tuple[tuple[str, int], ...] = ()
+    resident: tuple[Resident, ...] = ()
+    weights: Mapping[str, int] = field(default_factory=dict[str, int])
     detail: str = ""
     latency_ms: int | None = None
     understood: bool = True
+
+    @property
+    def sizes(self) -> tuple[tuple[str, int], ...]:
+        """The loaded models with the bytes they take, where that is known or can be told from
+        their weights."""
+        found = ((r.model, r.size or self.weights.get(r.model)) for r in self.resident)
+        return tuple((model, size) for model, size in found if size is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +59,9 @@ class Inventory:
     models: tuple[str, ...] = ()
     loaded: tuple[str, ...] = ()
     embedding: tuple[str, ...] = ()
-    sizes: tuple[tuple[str, int], ...] = ()
     listed: bool = True
+    resident: tuple[Resident, ...] = ()
+    weights: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +72,25 @@ class Line:
     provider: Provider
     key: str | None
     timeout_s: float = TIMEOUT_S
+    local_only: bool = False
 
     async def get(self, path: str) -> Any:
-        return await self.http.fetch(self.provider, self.key, "GET", path, timeout_s=self.timeout_s)
+        return await self.ask("GET", path, None, self.timeout_s)
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
+    async def post(self, path: str, body: Mapping[str, Any], *, timeout_s: float = UNLOAD_S) -> Any:
+        return await self.ask("POST", path, body, timeout_s)
+
+    async def ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None, timeout_s: float
+    ) -> Any:
         return await self.http.fetch(
-            self.provider, self.key, "POST", path, json=body, timeout_s=UNLOAD_S
+            self.provider,
+            self.key,
+            method,
+            path,
+            json=body,
+            timeout_s=timeout_s,
+            local_only=self.local_only,
         )
 
     @property
@@ -106,7 +129,8 @@ async def probe(
         models=found.models,
         loaded=found.loaded,
         embedding=found.embedding,
-        sizes=found.sizes,
+        resident=found.resident or tuple(Resident(model=name) for name in found.loaded),
+        weights=found.weights,
         detail=f"{len(found.models)} models" if found.listed else "it has no list of models",
         latency_ms=ms(started),
     )
@@ -155,22 +179,6 @@ def failed(error: UpstreamError, key: str | None, latency_ms: int) -> Probe:
     )
 
 
-def rows(body: Any, *names: str) -> Iterator[Mapping[str, Any]]:
-    """The objects of a list that stands under one of these names, or is the body itself."""
-    found = body
-    if isinstance(body, dict):
-        tables = cast("dict[str, Any]", body)
-        found = next((tables[name] for name in names if name in tables), None)
-    for row in cast("list[Any]", found) if isinstance(found, list) else ():
-        if isinstance(row, dict):
-            yield cast("dict[str, Any]", row)
-
-
-def inner(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = row.get(name)
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-
-
 def names(body: Any, provider: Provider) -> tuple[str, ...]:
     """The models of a list. Raises Garbled for an answer that holds no list."""
     if not (isinstance(body, list) or {*LISTS} & set(body or ())):
@@ -216,12 +224,9 @@ async def ollama_models(line: Line) -> Inventory:
         models=names(tags, line.provider),
         loaded=names(running, line.provider),
         embedding=embedding,
-        sizes=sizes(rows(running, "models"), "name", "size"),
+        resident=of_ollama(running, time.time()),
+        weights=sizes(tags, "name", "size"),
     )
-
-
-def sizes(found: Iterable[Mapping[str, Any]], name: str, size: str) -> tuple[tuple[str, int], ...]:
-    return tuple((str(row.get(name)), row[size]) for row in found if isinstance(row.get(size), int))
 
 
 def embeds(row: Mapping[str, Any]) -> bool:
@@ -230,17 +235,27 @@ def embeds(row: Mapping[str, Any]) -> bool:
     return "bert" in family or "embed" in str(row.get("name", ""))
 
 
-async def lmstudio_models(line: Line) -> Inventory:
+async def lmstudio_list(line: Line) -> dict[str, Any] | None:
+    """Its own list of models; None where it is too old to have one."""
     try:
-        body = await line.at_root().get("/api/v1/models")
+        body = await line.get("/api/v1/models")
     except (Misdirected, Refused):
-        return await listed_models(line)  # before 0.4.0 it had only /v1/models
+        return None
+    return cast("dict[str, Any]", body) if isinstance(body, dict) and "models" in body else None
+
+
+async def lmstudio_models(line: Line) -> Inventory:
+    """Before 0.4.0 it had only /v1/models, and said so with a status of success."""
+    body = await lmstudio_list(line.at_root())
+    if body is None:
+        return await listed_models(line)
     found = [row for row in rows(body, "models", "data") if row.get("key")]
     return Inventory(
         models=tuple(str(row["key"]) for row in found),
         loaded=tuple(str(row["key"]) for row in found if row.get("loaded_instances")),
         embedding=tuple(str(row["key"]) for row in found if row.get("type") == "embedding"),
-        sizes=sizes((row for row in found if row.get("loaded_instances")), "key", "size_bytes"),
+        resident=of_lmstudio(body),
+        weights=sizes(body, "key", "size_bytes"),
     )
 
 
@@ -292,14 +307,9 @@ async def llamacpp_models(line: Line) -> Inventory:
     """One process serves one model, which is loaded; as a router it says which are."""
     body = await line.at_root().get("/v1/models")
     recognised(line, body, "llamacpp")
-    found = names(body, line.provider)
-    states = {str(row.get("id")): status(row) for row in rows(body, "data")}
-    loaded = tuple(name for name in found if states.get(name) in ("", "loaded"))
-    return Inventory(models=found, loaded=loaded)
-
-
-def status(row: Mapping[str, Any]) -> str:
-    return str(inner(row, "status").get("value", ""))
+    resident = of_llamacpp(body)
+    loaded = tuple(each.model for each in resident)
+    return Inventory(models=names(body, line.provider), loaded=loaded, resident=resident)
 
 
 INVENTORIES: Mapping[str, Callable[[Line], Awaitable[Inventory]]] = {

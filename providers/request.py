@@ -86,16 +86,30 @@ def request(
         "model": in_path(provider, model) if "{model}" in path else None,
     }
     dropped = provider.drop.union(provider.facts(model).drop)
+    whole = None if body is None else {**body, **kept_alive(provider, model)}
     return Request(
         method=method,
         path=FIELD.sub(lambda match: known.get(match[1]) or "", path),
         body=None
-        if body is None
-        else {name: value for name, value in body.items() if name not in dropped},
+        if whole is None
+        else {name: value for name, value in whole.items() if name not in dropped},
         headers={**filled(provider.headers, known), **(headers or {})},
         query={**filled(provider.query, known), **(query or {})},
         auth=auth,
     )
+
+
+ENDLESS = frozenset({"keep_alive"})  # fields that take a negative number for good
+
+
+def kept_alive(provider: Provider, model: str) -> dict[str, Any]:
+    """How long the model is to stay loaded after this call, where the user says so."""
+    field, seconds = provider.keep_alive_field, provider.keeps_s(model)
+    if field is None or not model or seconds is None:
+        return {}
+    if seconds < 0 and field not in ENDLESS:
+        return {}
+    return {field: int(seconds) if seconds == int(seconds) else seconds}
 
 
 def filled(items: Mapping[str, str], known: Mapping[str, str | None]) -> dict[str, str]:

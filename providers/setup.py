@@ -25,6 +25,7 @@ class Setup:
     idle_s: float = 600.0
     start_s: float = 300.0
     allow_download: bool = False
+    check_memory: bool = True
     command: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
 

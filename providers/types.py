@@ -47,8 +47,11 @@ class Tool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
+    """`shared`: the first characters of the text that other calls are likely to begin with too."""
+
     role: Role
     text: str = ""
+    shared: int = 0
     images: tuple[Image, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None

@@ -1,4 +1,5 @@
-"""Asking the user whether a call may exceed a budget whose `at_limit` is `ask`.
+"""Asking the user whether a call may exceed a budget whose `at_limit` is `ask`, and whether a
+project may use a provider (first_uses.py).
 
 The question is a row of the ledger. It can be answered in the client, where that can ask its user
 (elicitation, in both protocol eras), and from outside with `roundhouse approve`, while the call
@@ -39,6 +40,11 @@ class NeedsApproval(Declined):
 def question_words(approval: Question) -> str:
     """The same for the same call, whatever else is spent meanwhile: clients match the answer to
     the question, letter by letter."""
+    if approval.is_first_use:
+        return (
+            f"{approval.client} wants to send a prompt of the project {approval.project} to "
+            f"{approval.provider}, for the first time. Allow this provider for this project?"
+        )
     return (
         f"{approval.provider}/{approval.model} may cost up to {dollars(approval.amount_nano)}, "
         f"which budget {approval.budget} does not cover. Allow this one call?"
@@ -56,30 +62,52 @@ async def granted(run: Run, plan: Plan) -> Candidate | None:
     candidate, budget = plan.askable, plan.asking
     if candidate is None or budget is None:
         return None
+    question = question_about(
+        run,
+        candidate,
+        budget=budget,
+        amount_nano=candidate.bound_nano or 0,
+        fingerprint=fingerprint(run),
+    )
+    approval = await decided(run, question, candidate)
+    if approval.state != "approved":
+        raise refusal(run, approval)
+    run.approval = approval.id
+    return replace(candidate, why=f"approved by {approval.by}, over budget {budget}")
+
+
+def question_about(
+    run: Run, candidate: Candidate, *, budget: str, amount_nano: int, fingerprint: str
+) -> Question:
     now = run.desk.clock()
-    patience_s = max(0.0, run.remaining_s() - BEFORE_DEADLINE_S)
-    question = Question(
+    return Question(
         call_id=run.call_id,
         budget=budget,
         client=run.client.name,
         project=run.desk.project,
         provider=candidate.offer.provider.name,
         model=candidate.offer.model,
-        amount_nano=candidate.bound_nano or 0,
-        fingerprint=fingerprint(run),
+        amount_nano=amount_nano,
+        fingerprint=fingerprint,
         asked_at=now,
-        waits_until=now + patience_s,
+        waits_until=now + patience_s(run),
     )
+
+
+def patience_s(run: Run) -> float:
+    return max(0.0, run.remaining_s() - BEFORE_DEADLINE_S)
+
+
+async def decided(run: Run, question: Question, candidate: Candidate) -> Approval:
+    """The question as it is answered; still `waiting` where nobody does. Raises NeedsApproval
+    where the client is to ask."""
     approval = await run.desk.ledger.write(approval_rows.ask, question)
-    if approval.state == "waiting":
-        if run.asks == "afterwards":
-            raise NeedsApproval(approval.id, question_words(approval))
-        waiting.wait_for_user(run, candidate, approval.id)
-        approval = await answered(run, approval, patience_s)
-    if approval.state != "approved":
-        raise refusal(run, approval)
-    run.approval = approval.id
-    return replace(candidate, why=f"approved by {approval.by}, over budget {budget}")
+    if approval.state != "waiting":
+        return approval
+    if run.asks == "afterwards":
+        raise NeedsApproval(approval.id, question_words(approval))
+    waiting.wait_for_user(run, candidate, approval.id)
+    return await answered(run, approval, patience_s(run))
 
 
 async def answered(run: Run, approval: Approval, patience_s: float) -> Approval:

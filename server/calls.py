@@ -30,6 +30,7 @@ from . import (
     repeats,
     retries,
     rows,
+    telemetry,
     telling,
     unledgered,
     waiting,
@@ -132,15 +133,15 @@ class Calls:
             raise await self.too_late(run)
         return answers.embedded(run, ranked_by=ask.query)
 
-    async def read_on(self, call_id: str, timeout_s: float | None, report: Report) -> Outcome:
+    async def read_on(self, of: str, by: Client, timeout_s: float | None, way: Report) -> Outcome:
         """An earlier call's answer: waits for the rest if it still runs. Raises NotFound."""
-        run = self.shelf.find(call_id)
-        if run is None or isinstance(run.asked, EmbedCall):
+        run = self.shelf.find(of)
+        if run is None or isinstance(run.asked, EmbedCall) or run.client.name != by.name:
             raise NotFound(
-                f"there is no call {call_id[:40]!r} to read on in",
+                f"there is no call {of[:40]!r} to read on in",
                 next_step="Answers are kept in memory by the server that made them, a while only.",
             )
-        return await self.answer(run, timeout_s or self.desk.settings.limits.timeout_s, report)
+        return await self.answer(run, timeout_s or self.desk.settings.limits.timeout_s, way)
 
     def start(
         self,
@@ -412,8 +413,8 @@ class Calls:
         answer along: what is to be written waits for it."""
         name = "deadline" if outcome == "cancelled" and run.ending == "timeout" else outcome
         closing = rows.closing(run, trying, name)
-        last = outcome in ("ok", "cancelled")
-        ending = rows.ending(run, None) if last else None
+        telemetry.tell(run, trying, closing.attempt)
+        ending = rows.ending(run, None) if outcome in ("ok", "cancelled") else None
         with anyio.CancelScope(shield=True):
             try:
                 if trying.opened is not unledgered.OPENED:

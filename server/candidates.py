@@ -22,7 +22,8 @@ class Offer:
     `group`: 0 is what was named, or the task's own models; 1 is meant for the task (`use_for`);
     2 is everything else. `order` breaks ties the way the user wrote them. `absent` says why it
     cannot be used at all, if so. `private` is the strictest privacy it satisfies;
-    `weight` is its provider's share where candidates are drawn."""
+    `weight` is its provider's share where candidates are drawn; `loaded`: it is in the memory of
+    a local program now (None: not known)."""
 
     provider: Provider
     model: str
@@ -38,6 +39,7 @@ class Offer:
     max_tokens: int = 4096
     weight: float = 1.0
     allowance: Allowance = UNLIMITED
+    loaded: bool | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -109,8 +111,9 @@ class Candidate:
     """An offer that may be tried. `max_tokens` is the cap that will be sent; `bound_nano` the most
     an attempt can cost, `expected_nano` what it probably will (None: no known price), `safe_nano`
     what few exceed, where its budgets hold no more than that. `is_probe`: its circuit is open, and
-    this call would be the one that tests it. `turn`, `draw` (in [0, 1)), `expected_ms` and `load`
-    are what strategies look at."""
+    this call would be the one that tests it. `asks_first`: the user is asked about its provider
+    before (first_uses.py). `turn`, `draw` (in [0, 1)), `expected_ms` and `load` are what
+    strategies look at."""
 
     offer: Offer
     max_tokens: int
@@ -119,6 +122,7 @@ class Candidate:
     rates: Rates | None = None
     safe_nano: int | None = None
     is_probe: bool = False
+    asks_first: bool = False
     why: str = ""
     turn: int = 0
     draw: float = 0.0

@@ -15,6 +15,7 @@ from .lines import Path
 from .settings import (
     ENGINE_KEYS,
     OTHER_NAMES,
+    PROGRAM_KEYS,
     STRATEGIES,
     BudgetSettings,
     ProviderSettings,
@@ -46,6 +47,8 @@ def check(settings: Settings) -> None:
     check_roots(settings)
     for n, budget in enumerate(settings.budgets):
         check_budget(n, budget, names)
+    if settings.telemetry.otlp_endpoint is not None:
+        check_collector(settings.telemetry.otlp_endpoint, settings.network.trusted_hosts)
 
 
 def near(name: str, known: Iterator[str] | list[str] | set[str]) -> str:
@@ -194,6 +197,8 @@ def check_provider(name: str, row: ProviderSettings, settings: Settings) -> None
         check_like(name, row.like, settings, path)
     elif not explained:
         check_plugin(name, row, path)
+    if PROGRAM_KEYS & row.model_fields_set:
+        check_program(name, settings, path)
     for key in ("wire", "embed_wire"):
         check_wire(getattr(row, key), (*path, key))
     for header in row.headers:
@@ -210,6 +215,13 @@ def check_engine(row: ProviderSettings, path: Path) -> None:
     from .engine_checks import engine_problems  # few have engines, and every start comes by here
 
     for key, problem in engine_problems(row):
+        raise Wrong((*path, key), problem)
+
+
+def check_program(name: str, settings: Settings, path: Path) -> None:
+    from .engine_checks import program_problems
+
+    for key, problem in program_problems(name, settings):
         raise Wrong((*path, key), problem)
 
 
@@ -269,6 +281,13 @@ def check_url(url: str, local: bool, settings: Settings, path: Path) -> None:
             f"plain http would send keys and prompts in the open; write https, or add {host!r} to "
             "network.trusted_hosts",
         )
+
+
+def check_collector(url: str, trusted_hosts: Sequence[str]) -> None:
+    from .collectors import collector_problem  # few name one
+
+    if problem := collector_problem(url, trusted_hosts):
+        raise Wrong(("telemetry", "otlp_endpoint"), problem)
 
 
 def check_script(query: str, path: Path) -> None:

@@ -4,7 +4,7 @@ they are chosen anew: the call goes where it would have gone, had the plan known
 from collections.abc import Sequence
 from dataclasses import replace
 
-from . import approvals, refusals
+from . import approvals, first_uses, refusals
 from .candidates import Candidate
 from .errors import OverBudget
 from .offers import demand_for, planned
@@ -16,9 +16,10 @@ MOST_RACES = 8  # then the plan there is must do: others spend faster than we ca
 
 async def candidates(run: Run) -> Sequence[Candidate]:
     """What to try, in order. Raises NoRoute and OverBudget where nothing is left, and what
-    `approvals.granted` raises."""
+    `approvals.granted` and `first_uses.vetted` raise."""
     await look(run)
     assert run.plan is not None
+    run.plan = await first_uses.vetted(run, run.plan)
     if not run.plan.candidates and (allowed := await approvals.granted(run, run.plan)):
         run.plan = replace(run.plan, candidates=(allowed,))
     if not run.plan.candidates:
@@ -45,7 +46,7 @@ async def candidates_left(run: Run) -> Sequence[Candidate]:
     assert run.plan is not None
     assert before is not None
     tried = {(attempt.provider, attempt.model) for attempt in run.attempts}
-    left = [each for each in run.plan.candidates if each.offer.key not in tried]
+    left = [c for c in run.plan.candidates if c.offer.key not in tried and not c.asks_first]
     run.plan = replace(
         run.plan,
         candidates=(*(c for c in before.candidates if c.offer.key in tried), *left),

@@ -29,7 +29,7 @@ KEY = "approval"
 
 
 class Consent(BaseModel):
-    allow: bool = Field(title="Allow this one call", description="It is paid from your account.")
+    allow: bool = Field(title="Allow it", description="It is paid from your account.")
 
 
 SCHEMA: dict[str, Any] = {
@@ -37,7 +37,7 @@ SCHEMA: dict[str, Any] = {
     "properties": {
         "allow": {
             "type": "boolean",
-            "title": "Allow this one call",
+            "title": "Allow it",
             "description": "It is paid from your account.",
         }
     },
@@ -55,8 +55,7 @@ def can_ask(ctx: "Context[Any, Any]") -> bool:
 async def way(desk: "Desk", ctx: "Context[Any, Any]") -> "Asks":
     """How this client asks its user; an answer that it brings along is noted first."""
     number = answered_number(ctx)
-    if number is not None:
-        await note(desk, ctx, number)
+    if number is not None and not await note(desk, ctx, number):
         return None
     if not can_ask(ctx):
         return None
@@ -83,17 +82,20 @@ def answered_number(ctx: "Context[Any, Any]") -> int | None:
     return int(state) if answered and state.isdecimal() and len(state) < 19 else None
 
 
-async def note(desk: "Desk", ctx: "Context[Any, Any]", number: int) -> None:
-    """Writes the answer down; a question closed without choosing stays open."""
+async def note(desk: "Desk", ctx: "Context[Any, Any]", number: int) -> bool:
+    """Writes the answer down; a question closed without choosing stays open. Whether the client
+    may ask another: a provider was allowed, and a budget may still be in the way."""
     said = (ctx.input_responses or {})[KEY]
     if not isinstance(said, ElicitResult) or said.action == "cancel":
-        return
+        return False
     allowed = said.action == "accept" and (said.content or {}).get("allow") is True
     client, now = desk.client_of(ctx).name, desk.clock()
     asked = await desk.ledger.read(approval_rows.find, number)
-    if asked is not None and asked.client == client:
-        by = f"the user of {client}"
-        await desk.ledger.write(approval_rows.answer, number, approved=allowed, by=by, now=now)
+    if asked is None or asked.client != client:
+        return False
+    by = f"the user of {client}"
+    await desk.ledger.write(approval_rows.answer, number, approved=allowed, by=by, now=now)
+    return allowed and asked.is_first_use
 
 
 def asked_for(needed: NeedsApproval) -> InputRequiredResult:

@@ -29,10 +29,15 @@ if TYPE_CHECKING:
     from .budgets import Budget
     from .calls import Calls
     from .engines.engines import Engines
+    from .exporting import Exporting
     from .files import Roots
     from .ledger.store import Ledger
+    from .logs import Logs
+    from .readying import Readying
+    from .vectors import Vectors
 
 QUEUE = 64
+VERSION_CHARS = 60
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: sortable, no look-alikes
 
 
@@ -80,7 +85,8 @@ class Desk:
 
     What only calls need is made at first use: their modules are half of what we import, and an
     editor waits for the server's first answer, not for them. `group` runs the calls while the
-    server serves; `turns_taken` are turns of calls planned here that the ledger has not seen."""
+    server serves, `many` clients at once or one; `turns_taken` are turns of calls planned here that
+    the ledger has not seen."""
 
     home: Home
     settings: Settings
@@ -97,6 +103,9 @@ class Desk:
     draw: Callable[[], float] = random.random
     group: TaskGroup | None = None
     met: Client | None = None
+    exporting: "Exporting | None" = None
+    logs: "Logs | None" = None
+    many: bool = False
     turns_taken: int = 0
     queues: dict[str, Queue] = field(default_factory=dict[str, Queue])
 
@@ -136,10 +145,23 @@ class Desk:
         return Engines(self)
 
     @cached_property
+    def readying(self) -> "Readying":
+        from .readying import Readying
+
+        return Readying(self)
+
+    @cached_property
     def budgets(self) -> "tuple[Budget, ...]":
         from .budgets import from_settings
 
         return from_settings(self.settings.budgets)
+
+    @cached_property
+    def vectors(self) -> "Vectors":
+        """Those that clients may fetch."""
+        from .vectors import Vectors
+
+        return Vectors()
 
     @cached_property
     def roots(self) -> "Roots":
@@ -186,10 +208,10 @@ class Desk:
         return self.queues[provider.name]
 
     def client_of(self, ctx: "Context[Any, Any]") -> Client:
-        """The launch's `--client`, else what the client calls itself."""
+        """The launch's `--client` or the name of the token, else what the client calls itself."""
         info = client_info(ctx)
-        name = self.client or normal(info[0]) or "unknown"
-        return Client(name=name, version=info[1])
+        name = self.client or token_name(ctx) or normal(info[0]) or "unknown"
+        return Client(name=name, version=(info[1] or "")[:VERSION_CHARS] or None)
 
 
 def client_info(ctx: "Context[Any, Any]") -> tuple[str, str | None]:
@@ -200,6 +222,15 @@ def client_info(ctx: "Context[Any, Any]") -> tuple[str, str | None]:
     if params is None:
         return "", None
     return params.client_info.name, params.client_info.version
+
+
+def token_name(ctx: "Context[Any, Any]") -> str | None:
+    """Whose token a request over HTTP came with; None on stdio."""
+    try:
+        request = ctx.request_context.request
+    except ValueError:
+        return None
+    return request.user.username if request is not None else None
 
 
 def normal(name: str) -> str:

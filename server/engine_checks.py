@@ -1,8 +1,10 @@
-"""What a section with `engine` must and must not say."""
+"""What a section with `engine` must and must not say, and one of a program the user runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from .settings import ENGINE_KEYS, ProviderSettings
+from ..providers import catalog
+from .settings import ENGINE_KEYS, ProviderSettings, Settings
 
 FOREIGN = ("like", "wire", "embed_wire", "base_url", "api_key", "key_env", "auth", "deployments")
 PORT = "{port}"
@@ -36,3 +38,21 @@ def model_problems(row: ProviderSettings) -> Iterator[tuple[str, str]]:
         yield "model", "it is missing: a path, or a Hugging Face id"
     if row.command:
         yield "command", 'it is for engine = "command"'
+
+
+def program_problems(name: str, settings: Settings) -> Iterator[tuple[str, str]]:
+    """Keys that only some local programs understand, with what is wrong with them elsewhere."""
+    said, shipped = settings.providers[name], shipped_of(name, settings)
+    each = (("keep_alive", "keep_alive_field"), ("allow_pull", "pulls"))
+    for key, field in each:
+        if getattr(said, key) is not None and not shipped.get(field):
+            able = (n for n, row in catalog.shipped_rows().items() if row.get(field))
+            yield key, f"it is for {' and '.join(able)}, and for what is like them"
+
+
+def shipped_of(name: str, settings: Settings) -> Mapping[str, Any]:
+    """The shipped row it comes from, if any."""
+    said = settings.providers.get(name)
+    if said is not None and said.like is not None:
+        return shipped_of(said.like, settings)
+    return catalog.shipped_rows().get(name, {})

@@ -26,6 +26,8 @@ def data_of(story: Story) -> dict[str, Any]:
     """The story as data, every string in it on one line and without control characters."""
     call = story.call
     said = {name: call.get(name) for name in ("call_id", *SAID)}
+    version = call.get("client_version") or story.host.get("client_version")
+    said |= {"client_version": version, "pid": story.host.get("pid")}
     if story.running:
         said |= {"status": "running", "phase": call.get("phase"), "attempt": call.get("attempt")}
     said |= {name: call.get(name) for name in ("finish_reason", "error_kind", "error", *TOKENS)}
@@ -140,7 +142,9 @@ def headline(told: Data) -> str:
 
 
 def who(told: Data) -> str:
-    parts = [f"{told['tool']} for {told['client']}"]
+    version = f" {told['client_version']}" if told.get("client_version") else ""
+    parts = [f"{told['tool']} for {told['client']}{version}"]
+    parts += [f"pid {told['pid']}"] if told.get("pid") else []
     parts += [f"in {told['project']}"] if told.get("project") else []
     parts.append(f"at {told['started']}")
     parts += [f"task {told['task']}"] if told.get("task") else []

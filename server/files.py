@@ -6,7 +6,8 @@ system's root, the home directory or what contains it, and never our own home.
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,10 @@ class Roots:
     def has(self, path: Path) -> bool:
         if self.kept_out is not None and path.is_relative_to(self.kept_out):
             return False
-        return any(path.is_relative_to(root) for root in self.allowed)
+        return self.root_of(path) is not None
+
+    def root_of(self, path: Path) -> Path | None:
+        return next((root for root in self.allowed if path.is_relative_to(root)), None)
 
 
 def too_wide(root: Path) -> bool:
@@ -42,23 +46,33 @@ def roots(project: str, more: Iterable[Path], kept_out: Path) -> Roots:
 def read(name: str, roots: Roots, *, most: int) -> bytes:
     """The bytes of a regular file. Raises BadRequest for one that is not allowed, not there, or
     larger than `most` bytes. Links are followed, as long as they stay under a root."""
-    path = Path(name)
-    if not path.is_absolute() or "\0" in name:
-        raise BadRequest(f"{name[:100]!r} is no absolute path")
+    path = absolute(name)
     try:
         real = path.resolve(strict=True)
         if not roots.has(real):
             raise outside(name, roots)
-        return content(real, name, most)
+        return content(real, name, roots, most)
     except (OSError, RuntimeError) as error:
-        why = getattr(error, "strerror", None) or "its links lead nowhere"
-        raise BadRequest(f"{name[:200]} cannot be read ({why})") from None
+        raise BadRequest(f"{name[:200]} cannot be read ({reason(error)})") from None
 
 
-def content(real: Path, name: str, most: int) -> bytes:
-    # Not blocking on a pipe, not following a link that was put there since the path was resolved.
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    with os.fdopen(os.open(real, flags), "rb") as file:
+def absolute(name: str) -> Path:
+    path = Path(name)
+    if not path.is_absolute() or "\0" in name:
+        raise BadRequest(f"{name[:100]!r} is no absolute path")
+    return path
+
+
+def reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or "its links lead nowhere"
+
+
+def content(real: Path, name: str, roots: Roots, most: int) -> bytes:
+    # Not blocking on a pipe.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+    with directory(real.parent, roots) as place:
+        descriptor = opened(real, flags, place)
+    with os.fdopen(descriptor, "rb") as file:
         about = os.fstat(file.fileno())
         if not stat.S_ISREG(about.st_mode):
             raise BadRequest(f"{name[:200]} is no regular file")
@@ -69,9 +83,38 @@ def content(real: Path, name: str, most: int) -> bytes:
     return data
 
 
-def outside(name: str, roots: Roots) -> BadRequest:
+def opened(real: Path, flags: int, place: int | None, mode: int = 0o666) -> int:
+    """A descriptor of a file in a directory that `directory` opened. Links are not followed."""
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    return os.open(real if place is None else real.name, flags, mode, dir_fd=place)
+
+
+@contextmanager
+def directory(real: Path, roots: Roots) -> Generator[int | None]:
+    """A resolved directory under a root, opened step by step from there without following a link:
+    whoever puts one in place of a directory after the path was checked gets an error. None where
+    the system has no such way, which is Windows."""
+    root = roots.root_of(real)
+    if root is None:
+        raise PermissionError(0, "it lies outside")
+    if os.open not in os.supports_dir_fd:
+        yield None
+        return
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    place = os.open(root, flags)
+    try:
+        for part in real.relative_to(root).parts:
+            deeper = os.open(part, flags | os.O_NOFOLLOW, dir_fd=place)
+            os.close(place)
+            place = deeper
+        yield place
+    finally:
+        os.close(place)
+
+
+def outside(name: str, roots: Roots, done: str = "read") -> BadRequest:
     where = ", ".join(map(str, roots.allowed)) or "no directory: the project is the home directory"
     return BadRequest(
-        f"{name[:200]} is outside the directories whose files may be read ({where[:300]})",
+        f"{name[:200]} is outside the directories whose files may be {done} ({where[:300]})",
         next_step="Files of other directories are allowed by files.roots in config.toml.",
     )

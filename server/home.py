@@ -27,6 +27,10 @@ class Home:
         return self.path / "keys.toml"
 
     @property
+    def tokens(self) -> Path:
+        return self.path / "tokens.toml"
+
+    @property
     def ledger(self) -> Path:
         return self.path / "ledger.db"
 

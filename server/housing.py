@@ -1,4 +1,5 @@
-"""An attempt at an engine of ours: it runs before anything is sent, and stays until the end.
+"""An attempt at a local program: an engine of ours runs before anything is sent, and stays until
+the end; a program of the user's has the model.
 
 Loading has no part in the attempt's patience. What a caller gives up on goes on loading.
 """
@@ -15,20 +16,23 @@ from .run import Run, Trying
 if TYPE_CHECKING:
     from ..providers.catalog import Provider
     from .candidates import Offer
-    from .engines.engines import Place
+    from .engines.engines import Place, Tell
 
 
 @asynccontextmanager
 async def housed(run: Run, trying: Trying) -> AsyncGenerator[None]:
-    """While entered, the attempt knows where its engine is. Raises NotStarted."""
+    """While entered, the attempt knows where its engine is. Raises NotStarted and NotReady."""
     offer = trying.candidate.offer
     setup = offer.provider.setup
-    if setup is None:
-        yield
-        return
 
     def tell(words: str) -> None:
         trying.loading = words
+
+    if setup is None:
+        if offer.provider.engine is not None:
+            await made_ready(run, trying, tell)
+        yield
+        return
 
     async with run.desk.engines.used(setup, tell) as place:
         trying.loading, trying.begun = "", run.desk.monotonic()
@@ -36,6 +40,12 @@ async def housed(run: Run, trying: Trying) -> AsyncGenerator[None]:
         provider = located(offer.provider, place, offer.model)
         trying.candidate = replace(trying.candidate, offer=replace(offer, provider=provider))
         yield
+
+
+async def made_ready(run: Run, trying: Trying, tell: "Tell") -> None:
+    offer, readying = trying.candidate.offer, run.desk.readying
+    await readying.ready(offer.provider, offer.model, tell, local_only=run.local_only)
+    trying.loading, trying.begun = "", run.desk.monotonic()
 
 
 def check_length(run: Run, offer: "Offer", context: int | None) -> None:

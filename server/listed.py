@@ -116,6 +116,20 @@ class Listed:
             return f"key from {self.key.name}"
         return f"signed with {self.signed_with}" if self.signed_with else "no key needed"
 
+    def loaded(self, model: str) -> bool | None:
+        """Did the program say, when it was last asked, that it has this model in memory?"""
+        if self.found is None or not self.found.reachable or not self.found.models:
+            return None
+        return self.same(model, self.found.loaded) is not None
+
+    def smaller(self, model: str) -> list[str]:
+        """A few of its models that take less room than this one, the largest first."""
+        if self.found is None:
+            return []
+        sizes = self.found.weights
+        most = sizes.get(self.same(model, tuple(sizes)) or "", 0)
+        return sorted((m for m in sizes if sizes[m] < most), key=lambda m: -sizes[m])[:3]
+
     def absent(self) -> tuple[Reason | None, str]:
         """Why it cannot be used now at all, in words that say what would change that."""
         row = self.provider

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from ..providers.prices import rates
 from ..providers.tokens import input_bound, input_expected, pictures
 from ..providers.types import Call, EmbedCall, Message
-from . import books, budgets, limits, tasks, unledgered
+from . import books, budgets, first_uses, limits, tasks, unledgered
 from .allowances import Allowance
 from .asks import Size, Wish
 from .budgets import Window
@@ -118,8 +118,20 @@ async def planned(desk: Desk, wish: Wish, demand: Demand, client: Client) -> Pla
     await desk.registry.discover(desk.http, trusted=trusted)
     offers = on_offer(desk, wish, demand, client)
     made = await planned_for(desk, demand, offers)
-    if not limits.replaceable(made.plan) or not may_be_replaced(desk, wish, demand):
-        return made
+    if limits.replaceable(made.plan) and may_be_replaced(desk, wish, demand):
+        made = await widened(desk, wish, demand, client, offers, made)
+    return replace(made, plan=await first_uses.marked(desk, made.plan))
+
+
+async def widened(
+    desk: Desk,
+    wish: Wish,
+    demand: Demand,
+    client: Client,
+    offers: Sequence[Offer],
+    made: Planned,
+) -> Planned:
+    """The plan with what would fit beside what is named."""
     known = {offer.key for offer in offers}
     others = [
         offer(desk, row, model, group=limits.STAND_IN, order=n, client=client, task=wish.task)
@@ -313,7 +325,17 @@ def offer(
         max_tokens=row.defaults.max_tokens or desk.settings.limits.max_tokens,
         weight=row.weight,
         allowance=row.allowance,
+        loaded=is_loaded(desk, row, model),
     )
+
+
+def is_loaded(desk: Desk, row: Listed, model: str) -> bool | None:
+    """An engine of ours has its model loaded while it is kept."""
+    if row.provider.setup is None:
+        return row.loaded(model)
+    from .engines.stalls import Stall
+
+    return Stall.of(desk.home.path, row.provider.name).is_kept()
 
 
 def privacy_of(desk: Desk, row: Listed, model: str) -> Privacy:

@@ -45,6 +45,8 @@ class Outcome:
     latency_ms: int = 0
     first_token_ms: int | None = None
     raw_usage: Mapping[str, Any] | None = None
+    output_file: str | None = None
+    bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

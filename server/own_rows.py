@@ -90,6 +90,7 @@ def alike(name: str, model: Provider) -> Provider:
         url_env=(),
         by_name_only=False,
         price_provider=model.price_provider or model.name,
+        otel_name=model.otel_name or model.name,
     )
 
 
@@ -113,6 +114,7 @@ def started(name: str, said: ProviderSettings) -> Provider:
         idle_s=said.idle_s,
         start_s=said.start_timeout_s,
         allow_download=said.allow_download,
+        check_memory=row.check_memory,
         command=said.command,
         arguments=said.arguments,
     )
@@ -174,6 +176,8 @@ PLAIN = (
     "region",
     "api_version",
     "concurrency",
+    "allow_pull",
+    "check_memory",
 )
 
 
@@ -190,6 +194,8 @@ def over(row: Provider, said: ProviderSettings) -> Provider:
         changes["key_env"] = (reference[1],)
     if said.capabilities is not None:
         changes["capabilities"] = frozenset(said.capabilities)
+    if said.keep_alive is not None:
+        changes["keep_alive_s"] = said.keep_alive
     if said.timeout_s is not None:
         changes["first_byte_timeout_s"] = said.timeout_s
     if said.base_url is not None:
@@ -199,4 +205,5 @@ def over(row: Provider, said: ProviderSettings) -> Provider:
 
 
 def own_model(pattern: str, said: ModelSettings) -> Model:
-    return Model(pattern=pattern, **said.model_dump(by_alias=True))
+    facts = said.model_dump(by_alias=True)
+    return Model(pattern=pattern, keep_alive_s=facts.pop("keep_alive"), **facts)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 BEAT_S = 5.0
 PROGRESS_S = 0.5
+MANY = "http"  # the client of a server that has many
 
 
 async def beat(desk: Desk) -> None:
@@ -85,8 +86,8 @@ def decisions(running: "Iterable[Run]") -> list[tuple[str, str]]:
 
 
 def meet(desk: Desk, client: Client) -> None:
-    """Notes who speaks to this server, once known."""
-    if desk.met != client:
+    """Notes who speaks to this server, once known; where many do, nobody is the one."""
+    if desk.met != client and not desk.many:
         desk.met = client
         desk.ledger.write_soon(servers.name_client, desk.server_id, client.name, client.version)
 
@@ -102,14 +103,14 @@ def server_row(desk: Desk) -> ServerRow:
         owner=desk.ledger.owner,
         pid=os.getpid(),
         host=platform.node(),
-        client=desk.client or "unknown",
+        client=MANY if desk.many else desk.client or "unknown",
         project=desk.project,
         version=version("roundhouse-mcp"),
         config_hash=desk.config_hash,
         started=now,
         beat=now,
         keys_present=json.dumps(sorted(desk.registry.keys_present())),
-        log_path=error_log(),
+        log_path=str(desk.logs.path) if desk.logs and desk.logs.path else error_log(),
         config_file=fingerprint(desk.home.config),
     )
 

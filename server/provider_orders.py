@@ -108,18 +108,17 @@ async def called(desk: Desk, row: Listed, by: str) -> tuple[Tested, Answer]:
 
 async def unload(desk: Desk, argument: Argument, by: str) -> Answer:
     """The tool unload_model's own way."""
-    from . import reports
+    from . import unloads
 
-    model = word(argument, "model")
-    force = argument.get("force") is True
     provider = word(argument, "provider") if "provider" in argument else None
-    result = await reports.unload(desk, model, provider, force=force)
-    said = dict(result.structured_content or {})
-    row, _ = reports.find_model(desk, model, provider)
-    if said.get("unloaded"):
+    force = argument.get("force") is True
+    done = await unloads.unload(desk, word(argument, "model"), provider, force=force)
+    for name in {each.provider for each in done if each.unloaded}:
+        row = desk.registry.rows[name]
         key = row.key.value if row.key else None
-        desk.registry.learn(row.provider.name, await probe.probe(desk.http, row.provider, key))
-    return {**said, "ok": bool(said.get("unloaded")), "said": said.get("detail", "")}
+        desk.registry.learn(name, await probe.probe(desk.http, row.provider, key))
+    said = unloads.as_data(done)
+    return {**said, "ok": bool(said["unloaded"]), "said": said["detail"]}
 
 
 async def route(desk: Desk, argument: Argument, by: str) -> Answer:

@@ -19,6 +19,7 @@ Reason = Literal[
     "max_cost",
     "unpriced",
     "ledger",
+    "not_approved",
 ]
 
 NOT_SET_UP: tuple[Reason, ...] = ("not_running", "key_missing", "disabled")  # true of every call

@@ -3,17 +3,23 @@
 import base64
 import logging
 import re
+import traceback
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 MASK = "[redacted]"
 SHORTEST = 8
+MOST_FRAMES = 8
+OURS = __name__.split(".")[0]
+KNOWN = frozenset({OURS, "opentelemetry"})  # loggers whose words are none of the users'
 
 # What keys look like at the services we know. Some are echoed half masked: `sk-ab12***wxyz`.
 SHAPES = re.compile(
     r"""
       \bsk-[A-Za-z0-9_*-]{8,}            # OpenAI, Anthropic, DeepSeek
     | \b(?:gsk|hf|r8|tgp_v1|xai|pa)[_-][A-Za-z0-9_*-]{16,}
+    | \broundhouse_[A-Za-z0-9_-]{40,}     # our own, for the server over HTTP
     | \bAIza[A-Za-z0-9_*-]{20,}
     | \bA(?:KI|SI)A[A-Z0-9]{12,}                # AWS, and its tokens that pass
     | \b(?:IQoJb3Jp|FwoGZXIv|FQoGZXIv|ABSK|bedrock-api-key-)[A-Za-z0-9+/=_*-]{16,}
@@ -82,18 +88,38 @@ def forms(secret: str) -> Iterator[str]:
 
 
 class RedactingFilter(logging.Filter):
-    """Takes keys out of every log record, exception text included."""
+    """Takes keys out of every log record, and whatever people wrote: an exception is told by its
+    type and place, because its message may repeat a prompt; a record of a library we do not know
+    by its place alone, for the same reason."""
 
     def __init__(self, redactor: Redactor) -> None:
         super().__init__()
         self.redactor = redactor
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg = self.redactor.text(record.getMessage())
-        record.args = ()
-        if record.exc_info and not record.exc_text:
-            record.exc_text = logging.Formatter().formatException(record.exc_info)
-        if record.exc_text:
-            record.exc_text = self.redactor.text(record.exc_text)
-            record.exc_info = None
+        if not getattr(record, "redacted", False):
+            record.msg, record.args = self.redactor.text(message(record)), ()
+            record.exc_text = place_of(record.exc_info[1]) if record.exc_info else None
+            record.exc_info = record.stack_info = None
+            record.redacted = True
         return True
+
+
+def message(record: logging.LogRecord) -> str:
+    if record.name.split(".")[0] not in KNOWN:
+        return f"{record.name} reports a problem at {record.filename}:{record.lineno}"
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError):
+        return str(record.msg)
+
+
+def place_of(error: BaseException | None) -> str:
+    """`ValueError at calls.py:226 < tools.py:40`, from the inside out. None of its words."""
+    if error is None:
+        return ""
+    frames = [
+        f"{Path(frame.f_code.co_filename).name}:{line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    return f"{type(error).__name__} at {' < '.join(frames[-MOST_FRAMES:][::-1])}"

@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from operator import itemgetter
 
+from ..providers.errors import UpstreamError
 from .candidates import Candidate, Excluded
 from .errors import Declined, NoRoute, OverBudget
+from .listed import Listed
 from .moments import duration
 from .money import dollars
 from .outcomes import Failed, Late
@@ -22,6 +24,7 @@ REASON_WORDS = {
     "not_running": "not running",
     "over_budget": "over budget",
     "ledger": "without a ledger",
+    "not_approved": "not approved for this project",
 }
 
 
@@ -151,6 +154,9 @@ def in_words(excluded: Sequence[Excluded]) -> str:
 
 
 def advice(run: Run, others: Sequence[Excluded]) -> str:
+    unapproved = next((e.provider for e in others if e.reason == "not_approved"), None)
+    if unapproved is not None:
+        return f"The user can change that with `roundhouse approve --provider {unapproved}`."
     if others:
         return SHOWN
     if aimed(run):
@@ -204,13 +210,28 @@ NEXT_STEPS = {
     "refused": "Change the request; sending it again will fail again.",
     "too_long": "Send less, or name a model with a larger context.",
     "throttled": "Wait, or name another provider.",
+    "not_ready": "Do that, or name another model.",
 }
+UNLOAD = "unload_model can free memory; provider_health lists what is loaded."
 
 
 def next_step(run: Run) -> str:
     error = run.last_error
     if error is None:
         return ""
-    provider = run.attempts[-1].provider
-    hint = run.registry.start_hint(provider) if error.kind == "unreachable" else ""
+    last = run.attempts[-1]
+    hint = local_step(run.registry.rows[last.provider], last.model, error)
     return hint or NEXT_STEPS.get(error.kind, "provider_health shows what is up.")
+
+
+def local_step(row: Listed, model: str, error: UpstreamError) -> str:
+    """The command that helps where a program of this machine fails, or what else it has."""
+    provider = row.provider
+    if error.kind == "unreachable" and provider.start_hint:
+        return f"{provider.start_hint[:1].upper()}{provider.start_hint[1:]}."
+    if error.kind == "misdirected" and error.model_specific and provider.get_hint:
+        return f"Run `{provider.get_hint.replace('{model}', model)}`, or name a model it has."
+    if error.kind != "not_ready" or error.status is None:
+        return ""  # what we refused ourselves says what to do
+    small = row.smaller(model)
+    return f"It has smaller models: {', '.join(small)}." if small else UNLOAD

@@ -96,11 +96,6 @@ class Registry:
     def defaults(self, name: str) -> DefaultsSettings:
         return self.rows[name].defaults
 
-    def start_hint(self, name: str) -> str:
-        """How to start the local program, if it is one: a sentence, or nothing."""
-        hint = self.rows[name].provider.start_hint
-        return f"{hint[:1].upper()}{hint[1:]}." if hint else ""
-
     def resolve(self, name: str, *, embeds: bool = False) -> list[tuple[Listed, str]]:
         """The models a name means: `provider/model`, `provider:model`, an alias, a provider (its
         default model, `*` where it has none of this kind), or a model (at every provider that has

@@ -1,4 +1,4 @@
-"""What is up, from the ledger and from the providers: provider_health, unload_model."""
+"""What is up, from the ledger and from the providers: provider_health."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from typing import Any
 import anyio
 from mcp.types import CallToolResult
 
-from ..providers import probe, unloading
-from ..providers.errors import UpstreamError
-from . import circuits, results
+from ..providers import probe
+from ..providers.memory import gb
+from . import circuits, holdings, results
 from .desk import Desk
-from .engines import unloading as ending
-from .errors import BadRequest, NotFound
+from .errors import NotFound
+from .holdings import Holding
 from .ledger import circuit_rows, totals
 from .registry import Listed
 
@@ -48,7 +48,14 @@ async def health(desk: Desk, provider: str | None, *, probe: bool) -> CallToolRe
     states = await desk.ledger.read(circuit_rows.load)
     facts = Facts({row["provider"]: row for row in rows}, states)
     probes = await probe_all(desk, listed if probe else [])
-    said = [health_of(row, facts, probes.get(row.provider.name), now) for row in listed]
+    held = await holdings.described(desk, listed, probes)
+    said = [
+        {
+            **health_of(row, facts, probes.get(row.provider.name), now),
+            **in_memory([each for each in held if each.provider == row.provider.name]),
+        }
+        for row in listed
+    ]
     return results.result({"providers": said}, "\n".join(map(health_line, said)))
 
 
@@ -102,6 +109,16 @@ def health_of(row: Listed, facts: Facts, probed: probe.Probe | None, now: float)
     return said
 
 
+def in_memory(held: Sequence[Holding]) -> dict[str, Any]:
+    """The loaded models, where there are any."""
+    if not held:
+        return {}
+    return {
+        "loaded": [each.model for each in held],
+        "loaded_models": [holdings.as_data(each) for each in held],
+    }
+
+
 def circuit_of(
     provider: str, states: Mapping[tuple[str, str], circuits.Circuit], now: float
 ) -> str:
@@ -131,55 +148,9 @@ def health_line(said: Mapping[str, Any]) -> str:
             parts.append(f"p50 {said['p50_ms']} ms, p95 {said['p95_ms']} ms")
     if "reachable" in said:
         parts.append("reachable" if said["reachable"] else f"not reachable: {said['detail']}")
-        if said["loaded"]:
-            parts.append(f"loaded {', '.join(said['loaded'])}")
+    parts += [f"loaded {each['model']}{size_words(each)}" for each in said.get("loaded_models", ())]
     return ", ".join(parts)
 
 
-async def unload(desk: Desk, model: str, provider: str | None, *, force: bool) -> CallToolResult:
-    """Asks the local server that holds the model to drop it. Raises NotFound and BadRequest."""
-    row, name = find_model(desk, model, provider)
-    if not row.provider.local:
-        detail = f"{row.provider.name} runs in the cloud; there is no memory of yours to free"
-        return unloaded(False, detail, row, name)
-    users = [run for run in desk.calls.shelf.running() if run.uses(row.provider.name, name)]
-    if users and not force:
-        raise BadRequest(
-            f"{row.provider.name}/{name} is still in use (calls running: {len(users)})",
-            next_step="Wait until it is free, or pass force=true to cancel them.",
-        )
-    for run in users:
-        await desk.calls.stop(run)
-    if row.provider.setup is not None:
-        ended = await ending.unload(desk, row.provider.name, force=force)
-        return unloaded(ended.unloaded, ended.detail, row, name)
-    key = row.key.value if row.key else None
-    try:
-        done = await unloading.unload(desk.http, row.provider, key, name)
-    except UpstreamError as error:
-        return unloaded(False, error.detail, row, name)
-    return unloaded(done.unloaded, done.detail, row, name)
-
-
-def unloaded(done: bool, detail: str, row: Listed, model: str) -> CallToolResult:
-    said = {
-        "unloaded": done,
-        "detail": detail,
-        "provider": row.provider.name,
-        "model": model,
-    }
-    return results.result(said, detail)
-
-
-def find_model(desk: Desk, model: str, provider: str | None) -> tuple[Listed, str]:
-    """The provider and model a name means. A bare model is looked for at local providers first."""
-    if provider is not None:
-        model = f"{provider}/{model}"
-    found = desk.registry.resolve(model)
-    if not found:
-        raise NotFound(
-            f"no provider here has a model {model[:80]!r}",
-            next_step="Name it as provider/model; provider_health lists models.",
-        )
-    ranked = sorted(found, key=lambda pair: not pair[0].provider.local)
-    return ranked[0]
+def size_words(held: Mapping[str, Any]) -> str:
+    return f" ({gb(held['size_bytes'])})" if "size_bytes" in held else ""

@@ -97,6 +97,8 @@ def completed(
         "call_id": outcome.call_id,
     }
     extras: dict[str, Any] = {}
+    if outcome.output_file is not None:
+        extras |= {"output_file": outcome.output_file, "bytes": outcome.bytes}
     if outcome.structured is not None:
         extras["structured"] = outcome.structured
     if outcome.tool_calls:
@@ -140,8 +142,15 @@ def caption(outcome: Outcome, extras: Mapping[str, Any]) -> str:
     return line + (f"\n{compact(shown)}" if shown else "")
 
 
-def embedded(outcome: Embedded, *, texts: Sequence[str], vectors: bool) -> CallToolResult:
-    """An embedding: counts and dimensions; a ranking if there was a query; vectors on demand."""
+def embedded(
+    outcome: Embedded,
+    *,
+    texts: Sequence[str],
+    files: Sequence[str] = (),
+    vectors: str | None = None,
+) -> CallToolResult:
+    """An embedding of texts, and of files after them: counts and dimensions; a ranking if there
+    was a query; vectors on demand."""
     said: dict[str, Any] = {
         "model": outcome.model,
         "provider": outcome.provider,
@@ -153,16 +162,22 @@ def embedded(outcome: Embedded, *, texts: Sequence[str], vectors: bool) -> CallT
     }
     if outcome.ranking is not None:
         said["ranking"] = [
-            {"rank": n, "index": index, "score": round(score, 6), "text": texts[index][:200]}
+            {"rank": n, "index": index, "score": round(score, 6)} | ranked(index, texts, files)
             for n, (index, score) in enumerate(outcome.ranking, 1)
         ]
-    if vectors:
+    if vectors == "inline":
         said["vectors"] = [list(vector) for vector in outcome.embedding.vectors]
     if outcome.warnings:
         said["warnings"] = list(outcome.warnings)
     if len(outcome.attempts) > 1:
         said["attempts"] = [attempt_of(a) for a in outcome.attempts]
     return result(said, compact(said))
+
+
+def ranked(index: int, texts: Sequence[str], files: Sequence[str]) -> dict[str, str]:
+    if index < len(texts):
+        return {"text": texts[index][:200]}
+    return {"file": files[index - len(texts)]}
 
 
 def candidate_of(candidate: "Candidate", rank: int) -> dict[str, Any]:

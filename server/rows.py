@@ -23,6 +23,7 @@ STATUS_OF: Mapping[str, Status] = {
     "over_budget": "refused",
     "busy": "refused",
     "approval_needed": "refused",
+    "not_approved": "refused",
     "rate_limited": "refused",
     "bad_request": "refused",
     "not_found": "refused",
@@ -229,6 +230,7 @@ def ending(run: Run, declined: Declined | None) -> Ending:
         cost_nano=cost,
         cost_kind=kind,
         trail=run.trail(),
+        client_version=run.client.version,
     )
     return Ending(
         call=row, attempts=tuple(run.rows), decision=decision(run), refusal=refusal(run, declined)

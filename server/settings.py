@@ -1,5 +1,6 @@
 """What a user may set: the shapes of config.toml. Loading and error messages are in config.py."""
 
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -12,6 +13,8 @@ AtLimit = Literal["refuse", "cheapest", "local", "ask"]
 Reserve = Literal["bound", "expected"]
 Need = Literal["images", "tools", "schema", "embeddings", "json", "vision"]
 
+LENGTH = re.compile(r"(-?\d+(?:\.\d+)?)(|s|m|h|d)")
+UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 STRATEGIES = (  # made in strategies.py
     "priority",
     "round_robin",
@@ -44,6 +47,21 @@ def exact(value: Any) -> Any:
 
 
 Money = Annotated[Decimal, BeforeValidator(exact), Field(ge=0, max_digits=18)]
+
+
+def seconds(value: Any) -> Any:
+    """A length of time: seconds, or `30s`, `10m`, `2h`; `forever` is -1."""
+    if not isinstance(value, str):
+        return value
+    if value.strip().lower() == "forever":
+        return -1.0
+    found = LENGTH.fullmatch(value.strip().lower())
+    if found is None:
+        raise ValueError('a length of time like "10m", 600 or "forever"')
+    return float(found[1]) * UNITS_S[found[2]]
+
+
+KeepAlive = Annotated[float, BeforeValidator(seconds)]
 
 
 class Section(BaseModel):
@@ -108,6 +126,7 @@ class ModelSettings(Section):
     embeddings: bool | None = None
     dimensions: tuple[int, ...] = ()
     quality: int | None = None
+    keep_alive: KeepAlive | None = None
 
 
 class DefaultsSettings(Section):
@@ -115,6 +134,7 @@ class DefaultsSettings(Section):
     temperature: float | None = None
 
 
+PROGRAM_KEYS = frozenset({"keep_alive", "allow_pull"})  # of programs that understand them
 ENGINE_KEYS = frozenset(
     {
         *("engine", "model", "context", "command", "arguments", "embeddings"),
@@ -165,6 +185,9 @@ class ProviderSettings(Section):
     region: str | None = None
     timeout_s: Annotated[float, Field(gt=0)] | None = None
     concurrency: Annotated[int, Field(ge=1)] | None = None
+    keep_alive: KeepAlive | None = None
+    allow_pull: bool | None = None
+    check_memory: bool | None = None
     engine: Literal["llamacpp", "mlx", "transformers", "command"] | None = None
     model: str | None = None
     context: Annotated[int, Field(ge=1)] | None = None
@@ -186,10 +209,18 @@ class BudgetSettings(Section):
 
 
 class ClientSettings(Section):
-    """What one client may do. The name is what it calls itself, or its `--client`; `*` stands for
-    every client that is not named."""
+    """What one client may do, or the clients of one project together. A client's name is what it
+    calls itself, or its `--client`, a project's its directory; `*` stands for each that is not
+    named."""
 
     rpm: Annotated[int, Field(ge=1)] | None = None
+
+
+class ApprovalSettings(Section):
+    """`first_use`: is the user asked before a project's first call to a provider that is not on
+    this machine?"""
+
+    first_use: bool = False
 
 
 class AlertSettings(Section):
@@ -260,6 +291,21 @@ class LedgerSettings(Section):
     retain_days: Annotated[int, Field(ge=1)] | None = None
 
 
+class LogSettings(Section):
+    """What a server writes into its file in `logs/`, if it is to have one."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    file: bool = True
+
+
+class TelemetrySettings(Section):
+    """Where traces and metrics go, over OTLP/HTTP: nowhere by default. With `record_content` the
+    traces hold what was asked and answered."""
+
+    otlp_endpoint: str | None = None
+    record_content: bool = False
+
+
 class TuiSettings(Section):
     """How `roundhouse watch` looks and listens. `keys` are action -> keys, `columns` view -> the
     keys of its columns, `filters` name -> filter."""
@@ -282,6 +328,8 @@ class Settings(Section):
     providers: dict[str, ProviderSettings] = {}
     budgets: tuple[BudgetSettings, ...] = ()
     clients: dict[str, ClientSettings] = {}
+    projects: dict[str, ClientSettings] = {}
+    approvals: ApprovalSettings = ApprovalSettings()
     alerts: AlertSettings = AlertSettings()
     circuits: CircuitSettings = CircuitSettings()
     retries: RetrySettings = RetrySettings()
@@ -291,4 +339,6 @@ class Settings(Section):
     files: FileSettings = FileSettings()
     network: NetworkSettings = NetworkSettings()
     ledger: LedgerSettings = LedgerSettings()
+    logs: LogSettings = LogSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     tui: TuiSettings = TuiSettings()

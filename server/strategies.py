@@ -17,6 +17,7 @@ Strategy = Callable[[Sequence[Candidate]], list[Candidate]]
 UNKNOWN_COST = 2**62
 WEIGHTS: Mapping[str, float] = {"quality": 0.4, "cost": 0.3, "speed": 0.2, "load": 0.1}
 NEUTRAL = 0.5
+LOADED: Mapping[bool | None, int] = {True: 0, None: 1, False: 2}
 
 
 def preference(candidate: Candidate) -> tuple[int, int, int]:
@@ -40,7 +41,13 @@ def random(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def local_first(candidates: Sequence[Candidate]) -> list[Candidate]:
-    return sorted(candidates, key=lambda c: (c.offer.private != "local", *preference(c)))
+    """Of the local ones, what is loaded first: it answers at once, and takes no more memory."""
+
+    def rank(c: Candidate) -> tuple[bool, int, tuple[int, int, int]]:
+        local = c.offer.private == "local"
+        return not local, LOADED[c.offer.loaded] if local else 0, preference(c)
+
+    return sorted(candidates, key=rank)
 
 
 def cloud_first(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -165,6 +172,10 @@ def place_words(c: Candidate) -> str:
     return "local" if c.offer.private == "local" else "cloud"
 
 
+def local_words(c: Candidate) -> str:
+    return "local, loaded" if c.offer.loaded else place_words(c)
+
+
 WORDS: Mapping[str, Callable[[Candidate], str]] = {
     "best": lambda c: f"quality {c.offer.facts.quality}" if c.offer.facts.quality else "unranked",
     "balanced": lambda c: f"{speed_words(c)}, {cost_words(c)}",
@@ -172,7 +183,7 @@ WORDS: Mapping[str, Callable[[Candidate], str]] = {
     "cloud_first": place_words,
     "fastest": lambda c: f"{speed_words(c)}, {c.load} running",
     "least_busy": lambda c: f"{c.load} running",
-    "local_first": place_words,
+    "local_first": local_words,
     "random": lambda c: f"drawn with weight {c.offer.weight:g}",
     "round_robin": lambda c: "in turn",
 }

@@ -1,23 +1,46 @@
 """The six MCP tools: schema in, schema out, no logic."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
+from importlib import import_module
 from types import ModuleType
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import anyio.to_thread
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
-from pydantic.json_schema import SkipJsonSchema
 
 from ..providers.types import Call, Effort, Message
 from . import asks, lengths, repeats, results, shapes
-from .asks import Ask, EmbedAsk, Prefer, Wish
+from .arguments import (
+    Count,
+    Group,
+    Hint,
+    MaxCost,
+    Model,
+    Need,
+    Nothing,
+    Objects,
+    Provider,
+    Seconds,
+    Secrecy,
+    Strategy,
+    Task,
+    Text,
+    Texts,
+)
+from .asks import Ask, EmbedAsk, Wish
 from .desk import Desk, client_info, normal
-from .errors import Declined
-from .settings import Privacy
+from .errors import BadRequest, Declined
+from .exposed import ALL, Exposed
 from .strict import StrictTool
+
+if TYPE_CHECKING:
+    from .attached import TextFile
+    from .outcomes import Outcome
+    from .output_file import Target
 
 OPEN = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=True)
 READ = ToolAnnotations(read_only_hint=True, open_world_hint=False)
@@ -27,25 +50,7 @@ UNLOAD = ToolAnnotations(
 WHOLE = {"anthropic/maxResultSizeChars": 500_000}  # else Claude Code cuts at 50,000 characters
 UP_FRONT = {"anthropic/alwaysLoad": True, **WHOLE}
 
-Nothing = SkipJsonSchema[None]
-Text = str | Nothing
-Texts = list[str] | Nothing
-Objects = list[dict[str, Any]] | Nothing
-Count = Annotated[int, Field(ge=1)] | Nothing
-Amount = Annotated[float, Field(ge=0)] | Nothing
-Seconds = Annotated[float, Field(gt=0, le=3600)] | Nothing
-Need = Literal["images", "tools", "schema", "embeddings"]
-Group = Literal["provider", "model", "task", "client", "project", "day", "hour", "status"]
-
-Task = Annotated[Text, Field(description="Kind of work, e.g. code, chat, summarization, private")]
-Model = Annotated[Text, Field(description="provider/model, a model id, or an alias")]
-Provider = Annotated[Text, Field(description="Only this provider")]
-Hint = Annotated[Prefer | Nothing, Field(description="What matters most")]
-Strategy = Annotated[Text, Field(description="Overrides the configured order of providers")]
-Secrecy = Annotated[
-    Privacy, Field(description="local: never leaves this machine. no_retention: not kept there")
-]
-MaxCost = Annotated[Amount, Field(description="Refuse what may cost more, in USD")]
+Handler = Callable[..., Awaitable[CallToolResult]]
 
 
 def reports() -> ModuleType:
@@ -55,18 +60,10 @@ def reports() -> ModuleType:
     return reports
 
 
-def conversations() -> ModuleType:
-    """The models of messages and tools are built at first use."""
-    from . import conversations
-
-    return conversations
-
-
-def consent() -> ModuleType:
-    """Asking the user is loaded with the first call, as what it asks about is."""
-    from . import consent
-
-    return consent
+def later(name: str) -> ModuleType:
+    """What else an editor that starts us does not wait for: models of messages to build, and what
+    only some calls need."""
+    return import_module(f".{name}", __package__)
 
 
 class Tools:
@@ -97,6 +94,9 @@ class Tools:
         images: Annotated[
             Texts, Field(description="data: URLs, or absolute paths in the project")
         ] = None,
+        files: Annotated[
+            Texts, Field(description="Text files of the project to read first: absolute paths")
+        ] = None,
         tools: Annotated[
             Objects, Field(description="Tools the model may call: name, description, parameters")
         ] = None,
@@ -119,6 +119,10 @@ class Tools:
         offset: Annotated[
             int, Field(ge=0, description="Characters already read, with call_id")
         ] = 0,
+        output_file: Annotated[
+            Text, Field(description="Absolute path: write the text there, return only its size")
+        ] = None,
+        overwrite: Annotated[bool, Field(description="output_file may exist")] = False,
         detail: Annotated[
             Literal["concise", "full", "raw"],
             Field(description="full adds attempts, timing, reasoning; raw the provider's errors"),
@@ -132,13 +136,13 @@ class Tools:
 
         async def answer() -> CallToolResult:
             report, full = ctx.report_progress, detail != "concise"
-            allowed = self.desk.settings.limits.max_result_chars
-            room = lengths.room(allowed, normal(client_info(ctx)[0]))
+            target = await self.target(output_file, overwrite=overwrite)
             if call_id is not None:
-                outcome = await self.desk.calls.read_on(call_id, timeout_s, report)
-                return results.completed(outcome, full=full, offset=offset, room=room)
-            said = await self.said(prompt, messages, system, images)
-            specs = conversations().tool_specs(tools or ())
+                by = self.desk.client_of(ctx)
+                outcome = await self.desk.calls.read_on(call_id, by, timeout_s, report)
+                return await self.handed(ctx, outcome, target, full=full, offset=offset)
+            said = await self.said(prompt, messages, system, images, files)
+            specs = later("conversations").tool_specs(tools or ())
             call = Call(
                 messages=said,
                 max_tokens=max_tokens or self.desk.settings.limits.max_tokens,
@@ -163,11 +167,36 @@ class Tools:
             capped = max_tokens is not None
             key = repeats.check(idempotency_key)
             ask = Ask(wish=wish, call=call, capped=capped, timeout_s=timeout_s, key=key)
-            way = await consent().way(self.desk, ctx)
+            way = await later("consent").way(self.desk, ctx)
             outcome = await self.desk.calls.complete(ask, self.desk.client_of(ctx), report, way)
-            return results.completed(outcome, full=full, room=room)
+            return await self.handed(ctx, outcome, target, full=full)
 
         return await self.spoken(answer, raw=detail == "raw")
+
+    async def target(self, name: str | None, *, overwrite: bool) -> "Target | None":
+        """Where the answer is to be written, looked at before it costs anything."""
+        if name is None:
+            if overwrite:
+                raise BadRequest("overwrite needs output_file")
+            return None
+        find, roots = partial(later("output_file").target, overwrite=overwrite), self.desk.roots
+        return await anyio.to_thread.run_sync(find, name, roots)
+
+    async def handed(
+        self,
+        ctx: Context[Any, Any],
+        outcome: "Outcome",
+        target: "Target | None",
+        *,
+        full: bool,
+        offset: int = 0,
+    ) -> CallToolResult:
+        """The answer as it goes back: the text, or the file it is in."""
+        if target is not None:
+            outcome, offset = await later("output_file").written(outcome, target), 0
+        allowed = self.desk.settings.limits.max_result_chars
+        room = lengths.room(allowed, normal(client_info(ctx)[0]))
+        return results.completed(outcome, full=full, offset=offset, room=room)
 
     async def said(
         self,
@@ -175,17 +204,28 @@ class Tools:
         messages: list[dict[str, Any]] | None,
         system: str | None,
         images: list[str] | None,
+        files: list[str] | None,
     ) -> tuple[Message, ...]:
-        """The conversation of a call; where it may hold pictures, read beside the event loop."""
-        read, roots = conversations().conversation, self.desk.roots
-        if messages is None and not images:
+        """The conversation of a call; where it may hold files, read beside the event loop."""
+        read, roots = later("conversations").conversation, self.desk.roots
+        if messages is None and not images and not files:
             return read(prompt, None, system, (), roots)
-        return await anyio.to_thread.run_sync(read, prompt, messages, system, images or (), roots)
+        run = anyio.to_thread.run_sync
+        said = await run(read, prompt, messages, system, images or (), roots)
+        return later("attached").before(said, await self.read(files)) if files else said
+
+    async def read(self, files: list[str] | None) -> "tuple[TextFile, ...]":
+        if not files:
+            return ()
+        return await anyio.to_thread.run_sync(later("attached").read, files, self.desk.roots)
 
     async def embed(
         self,
         ctx: Context[Any, Any],
-        texts: Annotated[list[str], Field(description="Texts to embed, in order")],
+        texts: Annotated[Texts, Field(description="Texts to embed, in order")] = None,
+        files: Annotated[
+            Texts, Field(description="Text files to embed after texts: absolute paths")
+        ] = None,
         query: Annotated[
             Text, Field(description="Rank the texts by similarity to this; best first")
         ] = None,
@@ -198,8 +238,8 @@ class Tools:
         max_cost_usd: MaxCost = None,
         timeout_s: Seconds = None,
         vectors: Annotated[
-            Literal["inline"] | Nothing,
-            Field(description="inline returns the vectors themselves; for scripts, not for models"),
+            Literal["inline", "resource"] | Nothing,
+            Field(description="inline: return the vectors, for scripts. resource: where to fetch"),
         ] = None,
     ) -> CallToolResult:
         """Embed texts, or rank them against a query.
@@ -208,7 +248,9 @@ class Tools:
         """
 
         async def answer() -> CallToolResult:
-            call = asks.embed_call(texts, dimensions, input_type, query)
+            said, read = texts or [], await self.read(files)
+            every = (*said, *(file.text for file in read))
+            call = asks.embed_call(every, dimensions, input_type, query)
             wish = Wish(
                 tool="embed",
                 task=task,
@@ -219,9 +261,12 @@ class Tools:
                 needs=frozenset({"embeddings"}),
             )
             ask = EmbedAsk(wish=wish, call=call, query=query, timeout_s=timeout_s)
-            way, report = await consent().way(self.desk, ctx), ctx.report_progress
+            way, report = await later("consent").way(self.desk, ctx), ctx.report_progress
             outcome = await self.desk.calls.embed(ask, self.desk.client_of(ctx), report, way)
-            return results.embedded(outcome, texts=texts, vectors=vectors == "inline")
+            made = results.embedded(outcome, texts=said, files=files or (), vectors=vectors)
+            return (
+                later("resources").kept(self.desk, outcome, made) if vectors == "resource" else made
+            )
 
         return await self.spoken(answer)
 
@@ -295,14 +340,17 @@ class Tools:
 
     async def unload_model(
         self,
-        model: Annotated[str, Field(description="Model or provider/model to unload")],
+        model: Annotated[str, Field(description="Model or alias, or whole provider")],
         provider: Provider = None,
         force: Annotated[bool, Field(description="Cancel calls that still use it")] = False,
     ) -> CallToolResult:
         """Free the memory of a local model. Does nothing for cloud models."""
 
         async def answer() -> CallToolResult:
-            return await reports().unload(self.desk, model, provider, force=force)
+            from . import unloads
+
+            done = await unloads.unload(self.desk, model, provider, force=force)
+            return results.result(unloads.as_data(done), unloads.words(done))
 
         return await self.spoken(answer)
 
@@ -315,20 +363,26 @@ class Tools:
             return await answer()
         except Declined as declined:
             if declined.code == "approval_needed":
-                return consent().asked_for(declined)
+                return later("consent").asked_for(declined)
             text = results.error_text(declined, raw=raw)
             raise ToolError(self.desk.redactor.text(text)) from declined
 
 
-def strict_tools(desk: Desk) -> list[StrictTool]:
+def strict_tools(desk: Desk, shown: Exposed = ALL) -> list[StrictTool]:
     """The tools in the fixed order clients list them."""
     tools = Tools(desk)
-    make = StrictTool.made
-    return [
-        make(tools.complete, shapes.COMPLETED, annotations=OPEN, meta=UP_FRONT),
-        make(tools.embed, shapes.EMBEDDED, annotations=OPEN, meta=WHOLE),
-        make(tools.route_for_task, shapes.ROUTED, annotations=READ),
-        make(tools.provider_health, shapes.HEALTH, annotations=READ),
-        make(tools.cost_report, shapes.COSTS, annotations=READ),
-        make(tools.unload_model, shapes.UNLOADED, annotations=UNLOAD),
-    ]
+    kinds: dict[str, tuple[Handler, dict[str, Any], ToolAnnotations, dict[str, Any] | None]] = {
+        "complete": (tools.complete, shapes.COMPLETED, OPEN, UP_FRONT),
+        "embed": (tools.embed, shapes.EMBEDDED, OPEN, WHOLE),
+        "route_for_task": (tools.route_for_task, shapes.ROUTED, READ, None),
+        "provider_health": (tools.provider_health, shapes.HEALTH, READ, None),
+        "cost_report": (tools.cost_report, shapes.COSTS, READ, None),
+        "unload_model": (tools.unload_model, shapes.UNLOADED, UNLOAD, None),
+    }
+    made: list[StrictTool] = []
+    for name in shown.names:
+        handler, shape, annotations, meta = kinds[name]
+        tool = StrictTool.made(handler, shape, annotations=annotations, meta=meta)
+        tool.name, tool.description = f"{shown.prefix}{name}", shown.written(tool.description)
+        made.append(tool)
+    return made

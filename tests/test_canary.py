@@ -11,6 +11,7 @@ import anyio
 import pytest
 from click.testing import CliRunner
 from ledger_rows import filled
+from logged import lines, logged
 from seats import chain, seated, served, stripped, text_of, write_config
 from upstream import Request, Script, Send, answer, event, head, nothing, silence, upstream
 
@@ -116,24 +117,31 @@ async def test_a_failure_that_repeats_the_key_gives_it_to_nobody(
     async with upstream(FAILURES[failure], gets=True) as server:
         config = served("one", server.url, more=f'{KEY}\nembedding_model = "m"')
         async with seated(tmp_path, config, "[retries]\nper_provider = 1\n", environ=ENVIRON) as s:
-            results = [
-                await s.call("complete", prompt="Hi", model="one/m"),
-                await s.call("embed", texts=["Hi"], model="one/m"),
-                await s.call("complete", prompt="Hi"),
-                *[await s.call(name) for name in ("provider_health", "cost_report")],
-                await s.call("route_for_task"),
-            ]
-        (call,) = s.rows("SELECT call_id FROM calls ORDER BY id LIMIT 1")
+            with logged(s.desk):
+                results = [
+                    await s.call("complete", prompt="Hi", model="one/m"),
+                    await s.call("embed", texts=["Hi"], model="one/m"),
+                    await s.call("complete", prompt="Hi"),
+                    *[await s.call(name) for name in ("provider_health", "cost_report")],
+                    await s.call("route_for_task"),
+                ]
+                (call,) = s.rows("SELECT call_id FROM calls ORDER BY id LIMIT 1")
+                read = [
+                    await s.client.read_resource(f"roundhouse://{path}")
+                    for path in (f"calls/{call['call_id']}", "ledger/recent", "providers/one")
+                ]
         asked = [request.headers for request in server.asked]
         screens = await anyio.to_thread.run_sync(shown, tmp_path, call["call_id"])
 
     assert results[0].is_error
     assert any(CANARY in headers.get("authorization", "") for headers in asked)
+    assert not leaks(str(read))
     for result in results:
         assert not leaks(text_of(result))
         assert not leaks(json.dumps(result.structured_content))
     assert not leaks(screens)
     assert not leaks("\n".join(formatted(caplog)))
+    assert lines(tmp_path)
     assert kept(tmp_path) == []
 
 
@@ -166,8 +174,9 @@ async def test_a_call_that_waits_in_vain_gives_the_key_to_nobody(
         config = (chain("one", "gone"), served("one", server.url, more=KEY))
         gone = served("gone", "http://127.0.0.1:9/v1", more=KEY)
         async with seated(tmp_path, *config, gone, environ=ENVIRON) as seat:
-            late = await seat.refused("complete", prompt="Hi", model="one/m", timeout_s=1)
-            away = await seat.refused("complete", prompt="Hi", model="gone/m", timeout_s=5)
+            with logged(seat.desk):
+                late = await seat.refused("complete", prompt="Hi", model="one/m", timeout_s=1)
+                away = await seat.refused("complete", prompt="Hi", model="gone/m", timeout_s=5)
 
     assert not leaks(late + away + "\n".join(formatted(caplog)))
     assert kept(tmp_path) == []
@@ -181,7 +190,8 @@ async def test_a_damaged_ledger_gives_the_key_to_nobody(
     async with upstream(failing(401)) as server:
         config = served("one", server.url, more=KEY)
         async with seated(tmp_path, config, environ=ENVIRON) as seat:
-            said = await seat.refused("complete", prompt="Hi", model="one/m")
+            with logged(seat.desk):
+                said = await seat.refused("complete", prompt="Hi", model="one/m")
     screens = run(tmp_path, "ledger", "check") + run(tmp_path, "ledger", "repair", "--yes")
 
     assert not leaks(said + screens + "\n".join(formatted(caplog)))

@@ -149,7 +149,7 @@ def test_why_tells_the_plan_the_attempts_the_money_and_the_circuits(ready: Run) 
 
     assert " ok: good/m answered, " in lines[0]
     assert lines[0].endswith(", $0.000009")
-    assert lines[1].startswith("  complete for command-line, in ")
+    assert lines[1].startswith("  complete for command-line 0.1.0, pid ")
     first, second, third = lines[lines.index("Where it could go, strategy priority:") + 1 :][:3]
     assert first.startswith("  1. bad/m: priority 0; about $")
     assert first.endswith(" -> faulted")
@@ -259,7 +259,13 @@ def story(decision: str | None, **call: Any) -> Story:
         "cost_kind": "actual",
     }
     return Story(
-        call=row | call, running=False, decision=decision, attempts=(), events=(), adjustments=()
+        call=row | call,
+        host={},
+        running=False,
+        decision=decision,
+        attempts=(),
+        events=(),
+        adjustments=(),
     )
 
 

@@ -135,6 +135,7 @@ def test_the_server_starts_without_the_heavy_libraries() -> None:
         "openai",
         "anthropic",
         "botocore",
+        f"{PACKAGE}.server.web",
     )
     program = (
         f"import sys; import {PACKAGE}.server.serve; "

@@ -86,7 +86,6 @@ LMSTUDIO: dict[str, Reply] = {
             ]
         },
     ),
-    "POST /api/v1/models/unload": (200, {"instance_id": "a"}),
 }
 
 
@@ -289,58 +288,6 @@ async def test_at_a_shared_port_a_program_is_told_by_its_list_of_models(
         recognised(moved, theirs, owner)
         with pytest.raises(Unreachable, match="another program answers"):
             recognised(shipped, theirs, owner)
-
-
-async def test_ollama_drops_a_model_by_an_empty_prompt_and_says_what_it_freed() -> None:
-    gone: dict[str, Reply] = {"GET /api/ps": (200, {"models": []})}
-    replies: dict[str, Reply] = {**OLLAMA, "POST /api/generate": (200, {"done": True})}
-    async with program(replies, {"POST /api/generate": gone}) as (ollama, http):
-        done = await unload(http, ollama.row("ollama"), None, "llama3.1:8b")
-        again = await unload(http, ollama.row("ollama"), None, "llama3.1:8b")
-
-    post = next(request for request in ollama.asked if request.method == "POST")
-    assert (done.unloaded, again.unloaded) == (True, False)
-    assert "6.2 GB" in done.detail
-    assert post.json["keep_alive"] == 0
-
-
-async def test_ollama_drops_a_model_that_only_embeds() -> None:
-    loaded: Reply = (200, {"models": [{"name": "nomic-embed-text:latest", "size": 1}]})
-    replies: dict[str, Reply] = {
-        "GET /api/ps": loaded,
-        "POST /api/generate": (400, {"error": "does not support generate"}),
-        "POST /api/embed": (200, {"embeddings": []}),
-    }
-    gone: dict[str, Reply] = {"GET /api/ps": (200, {"models": []})}
-    async with program(replies, {"POST /api/embed": gone}) as (ollama, http):
-        done = await unload(http, ollama.row("ollama"), None, "nomic-embed-text")
-
-    assert done.unloaded
-
-
-async def test_lm_studio_drops_every_instance_of_a_model() -> None:
-    async with program(LMSTUDIO) as (studio, http):
-        done = await unload(http, studio.row("lmstudio", "/v1"), None, "qwen3")
-        not_there = await unload(http, studio.row("lmstudio", "/v1"), None, "nomic")
-
-    posts = [request.json for request in studio.asked if request.method == "POST"]
-    assert done.unloaded
-    assert posts == [{"instance_id": "a"}, {"instance_id": "b"}]
-    assert not not_there.unloaded
-    assert "loaded: qwen3" in not_there.detail
-
-
-async def test_a_llama_cpp_router_is_watched_until_the_model_is_gone() -> None:
-    replies: dict[str, Reply] = {
-        "GET /v1/models": routed("loaded"),
-        "GET /models": routed("unloaded"),
-        "POST /models/unload": (200, {"success": True}),
-    }
-    async with program(replies) as (server, http):
-        done = await unload(http, server.row("llamacpp", "/v1"), None, "tiny")
-
-    assert done.unloaded
-    assert server.lines == ["GET /v1/models", "POST /models/unload", "GET /models"]
 
 
 async def test_who_cannot_unload_is_not_asked_to() -> None:

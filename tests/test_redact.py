@@ -3,6 +3,9 @@
 import base64
 import io
 import logging
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from urllib.parse import quote
 
 import pytest
@@ -84,22 +87,48 @@ def test_no_text_around_it_hides_a_key(key: str, before: str, after: str) -> Non
     assert key not in Redactor([key]).text(f"{before} {key} {after}").replace(MASK, "\0")
 
 
-def test_log_records_and_their_tracebacks_are_redacted() -> None:
+@contextmanager
+def heard(name: str) -> Generator[tuple[logging.Logger, io.StringIO]]:
+    """A logger, and what is read of it."""
     out = io.StringIO()
     handler = logging.StreamHandler(out)
     handler.addFilter(RedactingFilter(REDACTOR))
-    logger = logging.getLogger("test_redact")
+    logger = logging.getLogger(name)
     logger.propagate = False
     logger.addHandler(handler)
     try:
-        raise ValueError(f"key {CANARY} refused")
-    except ValueError:
-        logger.exception("call with %s failed", CANARY)
+        yield logger, out
     finally:
         logger.removeHandler(handler)
+        logger.propagate = True
 
-    assert CANARY not in out.getvalue()
-    assert "ValueError: key [redacted] refused" in out.getvalue()
+
+def test_log_records_are_redacted_and_exceptions_told_by_their_place() -> None:
+    with heard("roundhouse_mcp.test_redact") as (logger, out):
+        try:
+            raise ValueError(f"Tell me about zebras, {CANARY}")
+        except ValueError:
+            logger.exception("call with %s failed", CANARY)
+
+    first, second = out.getvalue().splitlines()
+    assert first == "call with [redacted] failed"
+    assert re.fullmatch(r"ValueError at test_redact\.py:\d+", second)
+
+
+def test_a_library_that_repeats_what_it_was_given_is_told_by_its_place() -> None:
+    with heard("mcp.test_redact") as (logger, out):
+        logger.warning("bad request: %s", {"prompt": "Tell me about zebras"})
+
+    assert re.fullmatch(
+        r"mcp\.test_redact reports a problem at test_redact\.py:\d+\n", out.getvalue()
+    )
+
+
+def test_a_record_whose_arguments_do_not_fit_is_told_without_them() -> None:
+    with heard("roundhouse_mcp.test_redact") as (logger, out):
+        logger.warning("%d calls", "zebras")
+
+    assert out.getvalue() == "%d calls\n"
 
 
 def test_the_redactor_itself_does_not_show_what_it_knows() -> None:

@@ -58,6 +58,18 @@ def first_places(weights: dict[str, float], turns: int) -> dict[str, int]:
     return counts
 
 
+def test_of_local_models_the_loaded_one_comes_first_and_one_that_is_not_last() -> None:
+    cold, unknown, warm = (
+        replace(c, offer=replace(c.offer, private="local", loaded=loaded))
+        for c, loaded in ((A, False), (B, None), (C, True))
+    )
+    cloud = replace(A, offer=replace(A.offer, loaded=None))
+
+    found = STRATEGIES["local_first"]([cloud, cold, unknown, warm])
+
+    assert found == [warm, unknown, cold, cloud]
+
+
 def test_random_draws_by_weight() -> None:
     counts = first_places({"a": 1, "b": 3}, 2000)
 

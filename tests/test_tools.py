@@ -180,7 +180,7 @@ async def test_no_key_is_in_any_answer(tmp_path: Path) -> None:
         ("complete", {"prompt": "Hi", "max_tokens": "many"}, "max_tokens: Input should be a valid"),
         ("complete", {"prompt": "Hi", "temperature": 3}, "temperature: Input should be less than"),
         ("complete", {"prompt": "Hi", "privacy": "secret"}, "privacy: Input should be 'any', "),
-        ("embed", {}, "embed needs the argument 'texts'."),
+        ("embed", {"textes": []}, "embed has no argument 'textes'."),
         ("embed", {"texts": "one"}, "texts: Input should be a valid list."),
         ("unload_model", {}, "unload_model needs the argument 'model'."),
         ("cost_report", {"limit": 0}, "limit: Input should be greater than or equal to 1."),

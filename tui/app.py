@@ -161,9 +161,12 @@ class WatchApp(App[None]):
 
     def say(self, text: str, severity: Severity = "information") -> None:
         """A notification, and the status line for a moment. The text is never markup."""
-        text = clean(text)
-        self._said = (text, time.monotonic() + SAID_S)
-        self.notify(text, severity=severity, markup=False)
+        self.notify(clean(text), severity=severity, markup=False)
+        self.tell(text)
+
+    def tell(self, text: str) -> None:
+        """The status line, for a moment."""
+        self._said = (clean(text), time.monotonic() + SAID_S)
         self._show()
 
     def refuses_to_act(self) -> str:
@@ -194,7 +197,10 @@ class WatchApp(App[None]):
     def act_ended(self, message: Acted) -> None:
         self._acts.pop(message.number, None)
         outcome = message.outcome
-        self.say(f"{message.what}: {outcome.state}: {outcome.said}", SAID[outcome.state])
+        if outcome.state == "done":  # the line says it; a notification would hide numbers
+            self.tell(f"done: {outcome.said}")
+        else:
+            self.say(f"{message.what}: {outcome.state}: {outcome.said}", SAID[outcome.state])
         if message.then is not None:
             message.then(outcome)
 

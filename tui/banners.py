@@ -21,7 +21,7 @@ FIRST_STEPS = """
   It appears with the first server start. Three ways to get one:
 
     1  roundhouse demo --keep    scripted providers, no keys, real traffic
-    2  mcp.json.example          add Roundhouse to your editor and start it
+    2  roundhouse install        add Roundhouse to your editor, then start it
     3  roundhouse serve          start a server here and talk to it over stdio
 
   This screen updates by itself.

@@ -200,7 +200,8 @@ class BudgetsView(View):
             self._tell((False, "it was answered already, or its time is over"))
             return
         verb = "Approve" if approved else "Deny"
-        more = [f"{questions.sentence(asked)}.", f"It exceeds the budget {asked.budget}."]
+        over = [] if asked.is_first_use else [f"It exceeds the budget {asked.budget}."]
+        more = [f"{questions.sentence(asked)}.", *over]
         question = Confirm(f"{verb} what the call asks?", more=more, yes=verb)
 
         def work() -> budget_forms.Done:

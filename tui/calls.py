@@ -35,6 +35,7 @@ ROOMY = 32  # cells of a route that has words beside it
 PID = re.compile(r"pid \d+")
 SHORT_KINDS = {
     "over_budget": "budget",
+    "not_approved": "approval",
     "no_route": "no route",
     "all_failed": "failed",
     "deadline_exceeded": "timeout",

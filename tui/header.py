@@ -32,7 +32,7 @@ def right_end(store: Store, stale: float | None, look: Look, width: int) -> str:
     parts = [banners.header_mark(store.health, alive=alive, stale_s=stale)]
     if store.seen_at is not None:
         parts.append(f"{glyphs.RUNNING} {snapshot.running_count}")
-        today = dollars(snapshot.totals.today_nano)
+        today = dollars(snapshot.today_nano)
         parts.append(today if width < WIDE else f"{today} today")
         parts += alarm_words(store, look)
     if width >= ROOMY:

@@ -50,7 +50,7 @@ def render(
 
 def status(told: Told) -> list[str]:
     snapshot = told.store.snapshot
-    today = dollars(snapshot.totals.today_nano)
+    today = dollars(snapshot.today_nano)
     lines = [f"{told.mark}  {snapshot.running_count} in flight  {today} today"]
     return [*lines, told.remark] if told.remark else lines
 

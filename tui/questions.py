@@ -38,14 +38,18 @@ def question_row(asked: Approval, columns: tuple[Column, ...], look: Look) -> Ro
         "spent": ("", ""),
         "held": (amount, "warn"),
         "limit": ("", ""),
-        "of": (f"asks {amount}", "warn"),
-        "bar": (f"over {asked.budget}", "warn"),
+        "of": ("asks" if asked.is_first_use else f"asks {amount}", "warn"),
+        "bar": (topic(asked), "warn"),
         "pace": ("", ""),
         "burn": ("", ""),
         "out": (waits(asked, look.now), "warn"),
         "limited": ("ask", ""),
     }
     return row_of(key_of(asked), cells, columns)
+
+
+def topic(asked: Approval) -> str:
+    return f"first use in {asked.project}" if asked.is_first_use else f"over {asked.budget}"
 
 
 def waits(asked: Approval, now: float) -> str:
@@ -55,6 +59,8 @@ def waits(asked: Approval, now: float) -> str:
 
 def sentence(asked: Approval) -> str:
     """What would be allowed, for a question of yes or no."""
+    if asked.is_first_use:
+        return f"The project {asked.project} may use {asked.provider}, from now on"
     return (
         f"{asked.client} may spend up to {money(asked.amount_nano)} dollars on"
         f" {asked.provider}/{asked.model}, this once"
@@ -68,6 +74,13 @@ def detail_lines(asked: Approval, look: Look) -> list[str]:
     else:
         lasts = span(asked.expires - look.now)
         state = f"the call gave up; an answer is good for {lasts} when it is made again"
+    if asked.is_first_use:
+        return [
+            f"{asked.client} in {asked.project} asks to use {asked.provider}, for the first time",
+            f"call    {asked.call_id}, asked at {time_of_day(asked.asked_at, look.zone)}",
+            f"state   {state}",
+            "A approves the provider for this project from now on, D denies it",
+        ]
     return [
         f"{asked.client} in {asked.project} asks to exceed {asked.budget}, once",
         f"up to   {money(asked.amount_nano)} on {asked.provider}/{asked.model}",

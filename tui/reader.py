@@ -48,12 +48,11 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """Sums that are too dear for every look: of today's hours, six hours, 24 hours, 15 minutes."""
+    """Sums that are too dear for every look: of 24 hours, six hours, 15 minutes."""
 
     day: tuple[watch.Used, ...] = ()
     six_hours: tuple[watch.Used, ...] = ()
     quarter: tuple[watch.Used, ...] = ()
-    today_nano: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +68,7 @@ class Snapshot:
     breakers: tuple[watch.Breaker, ...] = ()
     breaker_events: tuple[watch.BreakerEvent, ...] = ()
     totals: Totals = Totals()
+    today_nano: int = 0
     detail: Detail | None = None
     extra: Mapping[str, object] = field(default_factory=dict[str, object])
 
@@ -198,6 +198,7 @@ class Reader:
                 breakers=tuple(watch.breakers(db)),
                 breaker_events=tuple(watch.breaker_events(db)),
                 totals=self._sums(db, now),
+                today_nano=watch.spent_since_hour(db, self.day_began(now)),
                 detail=look_closely(db, seen[1]) if seen[1] else None,
                 extra=self._extras.read(db, self.wanted, now, seen[0]),
             )
@@ -222,13 +223,11 @@ class Reader:
 
     def _sums(self, db: Connection, now: float) -> Totals:
         if self._afresh or not 0 <= now - self._totals_at < TOTALS_S:
-            today = watch.used_since_hour(db, self.day_began(now))
             self._totals_at = now
             self._totals = Totals(
                 day=tuple(watch.used_since_hour(db, now - 86_400)),
                 six_hours=tuple(watch.used_since_hour(db, now - 5 * 3600)),
                 quarter=tuple(watch.used_since(db, now - 900)),
-                today_nano=sum(used.cost_nano for used in today),
             )
         return self._totals
 

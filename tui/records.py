@@ -34,7 +34,7 @@ def snapshot(told: Told) -> Record:
         "format": FORMAT,
         "at": now,
         "ledger": ledger(told),
-        "today_usd": usd(store.snapshot.totals.today_nano),
+        "today_usd": usd(store.snapshot.today_nano),
         "alarms": {
             "circuits": urgent.circuits,
             "held": urgent.held,

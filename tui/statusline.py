@@ -55,7 +55,7 @@ def fields_of(told: Told) -> dict[str, str]:
         "servers": str(told.alive),
         "running": f"▶ {running}",
         "calls": str(running),
-        "today": dollars(told.store.snapshot.totals.today_nano),
+        "today": dollars(told.store.snapshot.today_nano),
         "alarm": seen.words,
         "circuits": str(seen.circuits),
         "held": str(seen.held),

@@ -14,8 +14,9 @@ from ..types import Call, Chunk, Effort, FinishReason, Message, ToolCallPart, Us
 
 FRAMING: Literal["sse"] = "sse"
 PATH = "/v1/messages"
-# Shorter system prompts are below what Anthropic caches.
-CACHED_SYSTEM_CHARS = 8000
+# Shorter prompts are below what Anthropic caches.
+CACHED_CHARS = 8000
+CACHED: Mapping[str, Any] = {"cache_control": {"type": "ephemeral"}}
 BUDGET_TOKENS: dict[Effort, int] = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 24576}
 LEAST_BUDGET = 1024
 
@@ -32,7 +33,7 @@ def encode(call: Call, *, model: str, provider: Provider, stream: bool = True) -
     body: dict[str, Any] = {
         "model": name_on_wire(provider, model),
         "max_tokens": output_cap(call, facts),
-        "messages": list(turns(call.messages)),
+        "messages": list(turns(call.messages, caches="cache_points" in provider.quirks)),
     }
     if system := system_prompt(call.messages):
         body["system"] = cached(system, provider)
@@ -57,27 +58,28 @@ def system_prompt(messages: Iterable[Message]) -> str:
 
 def cached(system: str, provider: Provider) -> str | list[dict[str, Any]]:
     """A long system prompt is marked for the provider's cache: the next call reads it cheaper."""
-    if len(system) < CACHED_SYSTEM_CHARS or "cache_points" not in provider.quirks:
+    if len(system) < CACHED_CHARS or "cache_points" not in provider.quirks:
         return system
-    return [{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}]
+    return [{"type": "text", "text": system, **CACHED}]
 
 
-def turns(messages: Sequence[Message]) -> Iterator[dict[str, Any]]:
+def turns(messages: Sequence[Message], *, caches: bool) -> Iterator[dict[str, Any]]:
     """Tool results are said by the user, all that follow one another in one turn."""
     spoken = (said for said in messages if said.role != "system")
     for is_result, group in groupby(spoken, key=lambda said: said.role == "tool"):
         if is_result:
             yield {"role": "user", "content": [tool_result(said) for said in group]}
         else:
-            yield from ({"role": said.role, "content": content(said)} for said in group)
+            yield from ({"role": said.role, "content": content(said, caches)} for said in group)
 
 
 def tool_result(said: Message) -> dict[str, Any]:
     return {"type": "tool_result", "tool_use_id": said.tool_call_id, "content": said.text}
 
 
-def content(said: Message) -> str | list[dict[str, Any]]:
-    if not said.images and not said.tool_calls:
+def content(said: Message, caches: bool) -> str | list[dict[str, Any]]:
+    shared = said.shared if caches and said.shared >= CACHED_CHARS else 0
+    if not said.images and not said.tool_calls and not shared:
         return said.text
     blocks: list[dict[str, Any]] = [
         {
@@ -86,8 +88,10 @@ def content(said: Message) -> str | list[dict[str, Any]]:
         }
         for image in said.images
     ]
-    if said.text:
-        blocks.append({"type": "text", "text": said.text})
+    if shared:  # before the images, which this call alone may have
+        blocks.insert(0, {"type": "text", "text": said.text[:shared], **CACHED})
+    if said.text[shared:]:
+        blocks.append({"type": "text", "text": said.text[shared:]})
     for call in said.tool_calls:
         given: Mapping[str, Any] = {} if isinstance(call.arguments, str) else call.arguments
         blocks.append({"type": "tool_use", "id": call.id, "name": call.name, "input": given})

@@ -73,6 +73,14 @@ TEMPLATE = """\
 # [clients.cursor]
 # rpm = 30
 
+# The same for all agents of a project together: the directory they start us in, or "*" for each.
+# [projects."/home/me/work"]
+# rpm = 60
+
+# Be asked before a project's first call to a provider that is not on this machine.
+# [approvals]
+# first_use = true
+
 # A program that is told, in JSON on its standard input, of budgets, circuits and odd spending.
 # [alerts]
 # command = ["/home/me/bin/tell-me"]
@@ -104,6 +112,14 @@ TEMPLATE = """\
 # proxy = "http://proxy.example:3128"
 # ca_file = "/etc/ssl/company.pem"
 # trusted_hosts = ["gpu-box"]             # may be reached over plain http, and count as local
+
+# [logs]
+# level = "info"                          # of the files in logs/: debug, info, warning, error
+# file = true
+
+# [telemetry]                             # needs roundhouse-mcp[otel]; nothing is sent without it
+# otlp_endpoint = "http://localhost:4318"
+# record_content = false                  # true: traces hold prompts and answers, too
 """
 
 

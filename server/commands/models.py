@@ -1,12 +1,17 @@
 """`roundhouse models`: what can be named as provider/model here."""
 
+import os
+
 import anyio
 import click
 
 from ...providers.prices import Rates, Tier, rates
 from ...providers.probe import probe
+from .. import holdings
+from ..desk import Desk
 from ..listed import Listed
 from ..money import list_price
+from ..telling import plain
 from .providers import network
 from .workbench import Workbench, workbench
 
@@ -16,13 +21,18 @@ HEADING = f"{'USD per million tokens':<44}{'in':>10}{'out':>10}{'cached':>10}{'t
 @click.command()
 @click.option("--provider", metavar="NAME", help="Only this provider's.")
 @click.option("--all", "ask", is_flag=True, help="Ask each provider for its whole list; free.")
+@click.option("--loaded", is_flag=True, help="Only those in memory: size, idle time, users.")
 @click.option("--prices", "priced", is_flag=True, help="Show every rate, and where it is from.")
-def command(provider: str | None, *, ask: bool, priced: bool) -> None:
+def command(provider: str | None, *, ask: bool, loaded: bool, priced: bool) -> None:
     """List the models you can use, with what is known of them. The first of a provider is the one
     that runs when only the provider is named."""
     bench = workbench()
     if provider is not None:
         bench.registry.named(provider)
+    if loaded:
+        for said in anyio.run(in_memory, bench, provider):
+            click.echo(bench.redactor.text(said))
+        return
     found = anyio.run(models, bench, provider, ask)
     written = price_line if priced else line
     if priced and found:
@@ -32,6 +42,26 @@ def command(provider: str | None, *, ask: bool, priced: bool) -> None:
             click.echo(bench.redactor.text(written(bench, row, name)))
     if not found:
         click.echo(bench.registry.what_would_enable())
+
+
+async def in_memory(bench: Workbench, only: str | None) -> list[str]:
+    """A line for each loaded model of this machine."""
+    desk = Desk(
+        home=bench.home,
+        settings=bench.loaded.settings,
+        config_hash=bench.loaded.hash,
+        registry=bench.registry,
+        redactor=bench.redactor,
+        user_agent="roundhouse",
+        environ=os.environ,
+    )
+    try:
+        found, now = await holdings.held(desk, only), desk.clock()
+    finally:
+        await desk.close()
+    if not found:
+        return ["No model is loaded."]
+    return [f"{plain(f'{h.provider}/{h.model}'):<44}  {holdings.words(h, now)}" for h in found]
 
 
 async def models(

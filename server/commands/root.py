@@ -11,12 +11,15 @@ MISTAKE = 2
 
 # name -> (module, line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
-    "serve": ("serve", "Serve MCP on stdin and stdout; editors run this."),
+    "serve": ("serve", "Serve MCP on stdin and stdout, as editors run it, or over HTTP."),
     "demo": ("demo", "See it work: scripted providers, no keys, no network."),
     "doctor": ("doctor", "Say what is configured, what answers, and what to fix."),
+    "install": ("install", "Add Roundhouse to an editor or agent, or say who has it."),
+    "uninstall": ("uninstall", "Take it out again."),
     "call": ("call", "Call one of the six tools from here."),
     "config": ("config", "The configuration: init, path, show, check."),
     "keys": ("keys", "API keys: set, list, remove."),
+    "token": ("token", "Tokens of clients that connect over HTTP: add, list, remove."),
     "providers": ("providers", "Providers: list, add, set, remove."),
     "models": ("models", "List the models you can use."),
     "watch": ("watch", "Watch calls, money and circuits live, and act."),

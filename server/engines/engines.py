@@ -24,7 +24,7 @@ from ...providers.setup import Setup
 from .. import processes
 from ..ledger import engine_rows
 from ..ledger.engine_rows import EngineRow
-from . import health
+from . import health, room
 from .stalls import Stall, alone
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class Engines:
 
     async def launch(self, setup: Setup, old: EngineRow | None) -> str | None:
         """Starts a keeper; the id of its engine, or None where another server was faster. Raises
-        NotStarted for what cannot work."""
+        NotStarted for what cannot work, NotReady for what would not fit in memory."""
         home, environ = self.desk.home, self.desk.environ
         try:
             if sys.platform == "win32":
@@ -174,6 +174,7 @@ class Engines:
             found = engine_models.find(setup, home.path, environ)
         except Unusable as unusable:
             raise NotStarted(setup.name, str(unusable)) from None
+        await room.check(self.desk, setup, found)
         stall = self.stall(setup.name)
         lock = stall.take()
         if lock is None:

@@ -1,4 +1,5 @@
-"""Questions to the user whether a call may exceed its budgets, and what came of them.
+"""Questions to the user whether a call may exceed its budgets, or a project use a provider, and
+what came of them.
 
 A question is `waiting` until it is `approved` or `denied`. An answer is good for ten minutes, and
 what was approved for one call. What tells requests apart is wiped as soon as it is of no more use.
@@ -8,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from . import first_uses
 from .driver import Connection
 
 VALID_S = 600.0
+FIRST_USE = "first_use"  # stands for a budget's id in questions about a provider
 State = Literal["waiting", "approved", "denied"]
 COLUMNS = (
     "id, call_id, budget, client, project, provider, model, amount_nano, fingerprint, asked_at,"
@@ -20,7 +23,8 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """`budget` is the tightest of those that lack room; `waits_until` is when the call gives up."""
+    """`budget` is the tightest of those that lack room, or FIRST_USE; `waits_until` is when the
+    call gives up."""
 
     call_id: str
     budget: str
@@ -32,6 +36,10 @@ class Question:
     fingerprint: str
     asked_at: float
     waits_until: float
+
+    @property
+    def is_first_use(self) -> bool:
+        return self.budget == FIRST_USE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +124,8 @@ def answer(db: Connection, number: int, *, approved: bool, by: str, now: float) 
         "UPDATE approvals SET state = ?, answered_at = ?, by = ?, expires = ? WHERE id = ?",
         (state, now, by, now + VALID_S, number),
     )
+    if known.is_first_use:
+        first_uses.decide(db, known.project, known.provider, allowed=approved, by=by, now=now)
     return find(db, number)
 
 

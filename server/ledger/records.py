@@ -122,6 +122,7 @@ class CallRow:
     cost_nano: int | None = None
     cost_kind: CostKind = "none"
     trail: str = ""
+    client_version: str | None = None
 
 
 def columns(row: type) -> tuple[str, ...]:

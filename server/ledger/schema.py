@@ -24,6 +24,7 @@ idempotency                    keys callers gave their calls, and the calls they
 approvals                      questions to the user whether a call may exceed a budget, answered
 client_calls                   the calls of the last minute, of clients whose rate is limited
 estimates                      what calls of a model use in fact, as logarithms (estimates.py)
+first_uses                     providers a project may use or not, where the user wants to be asked
 alerts                         what was told to the user's own program, so that it is told once
 engines, engine_users          the local engines we start, one row each, and the servers using them
 provider_reports, provider_tests    providers as each server sees them, and their last tests
@@ -434,6 +435,17 @@ CREATE TABLE estimates (
     samples INTEGER NOT NULL,
     at REAL NOT NULL,
     PRIMARY KEY (provider, model, measure)
+) STRICT, WITHOUT ROWID;
+
+ALTER TABLE calls ADD COLUMN client_version TEXT;
+
+CREATE TABLE first_uses (
+    project TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    allowed INTEGER NOT NULL,
+    by TEXT NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (project, provider)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE provider_reports (

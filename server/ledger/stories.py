@@ -14,9 +14,11 @@ MOST = 1_000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
     """One call. `running`: it has not ended, and its decision is not written yet. `decision` is
-    undecoded JSON. `events` are circuit events of the call's own server while it ran."""
+    undecoded JSON. `host` is the server it ran in, as far as that is known.
+    `events` are circuit events of the call's own server while it ran."""
 
     call: Row
+    host: Row
     running: bool
     decision: str | None
     attempts: Sequence[Row]
@@ -67,8 +69,10 @@ def story(db: Connection, call_id: str) -> Story:
     attempts = "SELECT * FROM attempts WHERE call_id = ? ORDER BY n LIMIT ?"
     adjustments = "SELECT * FROM adjustments WHERE call_id = ? ORDER BY id LIMIT ?"
     decision = rows(db, "SELECT json FROM decisions WHERE call_id = ?", call_id)
+    host = rows(db, "SELECT pid, client_version FROM servers WHERE id = ?", call["server"])
     return Story(
         call=call,
+        host=host[0] if host else {},
         running=not ended,
         decision=decision[0]["json"] if decision else None,
         attempts=rows(db, attempts, call_id, MOST),

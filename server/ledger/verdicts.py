@@ -42,6 +42,9 @@ def who() -> str:
 def outcome(found: Approval, now: float) -> str:
     """Names come from strangers: whoever prints this cleans it."""
     name = f"{found.provider}/{found.model}"
+    if found.is_first_use:
+        verb = "Denied" if found.state == "denied" else "Approved"
+        return f"{verb} {found.id}: {found.provider} for the project {found.project}, for good."
     said = f"{found.id}: {name} for {found.client}, up to {dollars(found.amount_nano)}"
     if found.state == "denied":
         return f"Denied {said}."

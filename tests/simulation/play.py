@@ -239,7 +239,7 @@ class Stage:
             await self.heard(
                 call,
                 call.read_on_s,
-                lambda: server.desk.calls.read_on(outcome.call_id, call.read_on_s, silent),
+                lambda: server.desk.calls.read_on(outcome.call_id, client, call.read_on_s, silent),
             )
 
     async def route(

@@ -156,7 +156,16 @@ def used(db: sqlite3.Connection, provider: str, model: str, **values: Value) -> 
         "client": "cursor",
         "project": "~/site",
     }
-    insert(db, "usage_hour", **(known | values))
+    used = known | values
+    insert(db, "usage_hour", **used)
+    who = ("hour", "provider", "model")
+    names = [n for n in used if n not in ("task", "client", "project")]
+    sums = [f"{n} = {n} + excluded.{n}" for n in names if n not in who]
+    db.execute(
+        f"INSERT INTO model_hour ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+        f" ON CONFLICT ({', '.join(who)}) DO UPDATE SET {', '.join(sums)}",
+        tuple(used[n] for n in names),
+    )
 
 
 CONFIG = """\

@@ -173,7 +173,7 @@ async def test_the_screen_says_that_it_was_asked_and_what_became_of_it() -> None
             assert "cancel c1: asked" in app.doing()
             await until(pilot, lambda: bool(outcomes))
 
-        assert "cancel c1: done: [/oops] gone" in screen_text(app)
+        assert "done: [/oops] gone" in screen_text(app)
 
 
 @pytest.mark.usefixtures("living")

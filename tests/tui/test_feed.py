@@ -65,7 +65,7 @@ def test_the_first_look_brings_everything_and_a_quiet_ledger_nothing(reader: Rea
     assert first.snapshot is not None
     assert len(first.finished) == 9
     assert first.snapshot.running_count == 4
-    assert first.snapshot.totals.today_nano == 4_820_000_000
+    assert first.snapshot.today_nano == 4_820_000_000
     assert reader.poll() is None
 
 

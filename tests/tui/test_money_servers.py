@@ -185,7 +185,7 @@ async def test_two_interfaces_order_at_once_and_each_ends_done(tmp_path: Path) -
                     second.screen.query_one(f"#field-{name}", Input).value = value
                 await one.press("y")
                 await two.press("ctrl+s")
-                await said(first, one, "trip one/m: done: one/m was tripped by hand")
+                await said(first, one, "done: one/m was tripped by hand")
                 await said(second, two, "done: two is on hold (manual): moving")
                 await until(one, lambda: "held by tui: moving" in screen_text(first))
                 route = await seat.said("route_for_task")

@@ -1,0 +1,1 @@
+"""Serving over HTTP: tokens, the door they open, the connections behind it."""
