@@ -23,7 +23,7 @@ CONFIG = (
     scripted("cheap", "text=Yes.", models="small"),
     scripted("paid", "text=Yes.", price=("1", "1000")),
     scripted("gold", "text=Dear.", price=("1000000", "1")),
-    scripted("slow", "text=one+two+three+four+five+six&delay_ms=500"),
+    scripted("slow", "text=one+two+three+four+five+six&delay_ms=200"),
     budget("1"),
 )
 each_task = pytest.mark.parametrize("title", TASKS)
