@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..providers import catalog, plugins
+from . import key_commands
 from .files import too_wide
 from .lines import Path
 from .settings import (
@@ -207,6 +208,7 @@ def check_provider(name: str, row: ProviderSettings, settings: Settings) -> None
                 (*path, "headers", header),
                 f"keys are not kept here; run: roundhouse keys set {name}",
             )
+    check_command(row.key_command, (*path, "key_command"))
     if row.base_url is not None:
         check_url(row.base_url, is_local(name, row), settings, (*path, "base_url"))
 
@@ -216,6 +218,15 @@ def check_engine(row: ProviderSettings, path: Path) -> None:
 
     for key, problem in engine_problems(row):
         raise Wrong((*path, key), problem)
+
+
+def check_command(command: str | tuple[str, ...] | None, path: Path) -> None:
+    try:
+        words = key_commands.words(command)
+    except ValueError:
+        raise Wrong(path, "it has a quote that is not closed") from None
+    if command is not None and not (words and words[0]):
+        raise Wrong(path, "it names no program; write it like ['op', 'read', 'op://…']")
 
 
 def check_program(name: str, settings: Settings, path: Path) -> None:

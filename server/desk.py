@@ -4,7 +4,7 @@ import os
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from ..providers.catalog import Provider
+from . import fetching
 from .errors import Busy
 from .home import Home
 from .redact import Redactor
@@ -178,12 +179,18 @@ class Desk:
 
     def take_up(self, settings: Settings, registry: Registry, config_hash: str) -> None:
         """Changed settings, for every call that begins from now on."""
+        fetching.keep(registry, self.registry)
         self.settings, self.registry, self.config_hash = settings, registry, config_hash
         self.read_plugins()
         self.redactor.learn(registry.secrets())
         for made_of_settings in ("budgets", "prices", "roots"):
             self.__dict__.pop(made_of_settings, None)
         self.queues.clear()
+
+    async def look_around(self, trusted: Sequence[str] | None = None) -> None:
+        """What answers on this machine and which keys there are, as far as that is not known."""
+        if await self.registry.discover(self.http, trusted=trusted):
+            self.redactor.learn(self.registry.secrets())
 
     def read_plugins(self) -> None:
         """Imports the packages the user has providers of, when somebody first asks for any."""

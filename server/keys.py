@@ -150,6 +150,11 @@ def store(home: Home, name: str, value: str) -> None:
     write(home, entries)
 
 
+def store_all(home: Home, found: Mapping[str, str]) -> None:
+    """Sets several keys in the file, all or none. Raises ConfigError."""
+    write(home, read(home.keys) | {name: accepted(name, value) for name, value in found.items()})
+
+
 def accepted(name: str, value: str) -> str:
     try:
         return clean(value)

@@ -22,7 +22,8 @@ LATEST = ":latest"
 class Listed:
     """A provider as this user has it. `signed_with` says where the credentials seem to be that
     sign requests in place of a key. `chosen` are the models the user named; `found` is what a
-    local program answered when it was last asked; None: it was not asked."""
+    local program answered when it was last asked; None: it was not asked. `key_command` is asked
+    for the key while there is none (registry.py)."""
 
     provider: Provider
     enabled: bool
@@ -35,6 +36,7 @@ class Listed:
     weight: float = 1.0
     allowance: Allowance = UNLIMITED
     problem: str = ""
+    key_command: tuple[str, ...] = ()
     signed_with: str = ""
     broken: str = ""
     found: Probe | None = None
@@ -140,7 +142,8 @@ class Listed:
         if not row.base_url:
             return "disabled", f"has no address; set {' or '.join(row.url_env) or 'base_url'}"
         if self.key is None and row.key_required and row.auth != "none":
-            return "key_missing", self.problem or f"has no key; {how_to_key(row)}"
+            unasked = "its key_command was not asked yet" if self.key_command else ""
+            return "key_missing", self.problem or unasked or f"has no key; {how_to_key(row)}"
         if "{region}" in row.base_url and not row.region:
             return "disabled", f"has no region; set {' or '.join(row.region_env) or 'region'}"
         if self.found is not None and not self.found.reachable:

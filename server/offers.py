@@ -115,7 +115,7 @@ async def planned(desk: Desk, wish: Wish, demand: Demand, client: Client) -> Pla
     keeps the call from being made."""
     private = demand.privacy == "local"
     trusted = desk.settings.network.trusted_hosts if private else None
-    await desk.registry.discover(desk.http, trusted=trusted)
+    await desk.look_around(trusted)
     offers = on_offer(desk, wish, demand, client)
     made = await planned_for(desk, demand, offers)
     if limits.replaceable(made.plan) and may_be_replaced(desk, wish, demand):

@@ -153,7 +153,7 @@ def fresh(name: str, said: ProviderSettings) -> Provider:
         embed_wire=EMBED_WIRES.get(said.wire or ""),
         models_path="/models",
         key_env=(variable(name),),
-        key_required=said.key_env is not None or said.api_key is not None,
+        key_required=any((said.key_env, said.api_key, said.key_command)),
         capabilities=frozenset(ASSUMED if said.wire else {"embeddings"}),
     )
 

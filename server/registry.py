@@ -15,7 +15,7 @@ import anyio
 
 from ..providers import aws_profile, catalog, plugins, probe
 from ..providers.catalog import Provider
-from . import own_rows
+from . import fetching, key_commands, own_rows
 from .allowances import Allowance
 from .errors import ConfigError, NotFound
 from .keys import Key, Keys
@@ -41,6 +41,8 @@ class Registry:
     hidden: tuple[str, ...] = ()
     unread: dict[str, Callable[[], Listed]] = field(default_factory=dict[str, Callable[[], Listed]])
     asked_at: dict[str, float] = field(default_factory=dict[str, float])
+    environ: Mapping[str, str] = field(default_factory=dict[str, str])
+    no_key_at: dict[str, float] = field(default_factory=dict[str, float])
     asking: anyio.Lock = field(default_factory=anyio.Lock)
 
     @classmethod
@@ -55,7 +57,8 @@ class Registry:
             if own_rows.foreign_wires(row):
                 rows[name] = replace(rows[name], broken=UNREAD)
                 unread[name] = partial(from_package, name, settings, keys, environ)
-        return cls(rows, settings.routing.aliases, aws_profile.secrets(environ), unread)
+        hidden = aws_profile.secrets(environ)
+        return cls(rows, settings.routing.aliases, hidden, unread, environ=environ)
 
     def read_plugins(self) -> bool:
         """Imports the packages that the user's rows need, once. One that is broken is its row's
@@ -172,21 +175,24 @@ class Registry:
             f"({programs}). `roundhouse doctor` says what is missing."
         )
 
-    async def discover(self, http: "Http", *, trusted: Sequence[str] | None = None) -> None:
+    async def discover(self, http: "Http", *, trusted: Sequence[str] | None = None) -> bool:
         """Asks the local programs whether they run and which models they have, at most every
         15 s. Rows with the user's own `models` are not asked: what to call them is known. With
-        `trusted`, the hosts that count as this machine, no program elsewhere is asked either."""
+        `trusted`, the hosts that count as this machine, no program elsewhere is asked either.
+        Keys that programs give out are fetched first. Whether there are new ones."""
         async with self.asking:
+            keyed = await fetching.fetch(self, trusted)
             now = time.monotonic()
             due = [row for row in self.listed() if may_be_asked(row) and self.is_old(row, now)]
             if trusted is not None:
                 due = [row for row in due if row.is_here(trusted, "*")]
             if not due:
-                return
+                return keyed
             async with anyio.create_task_group() as group:
                 for row in due:
                     group.start_soon(self.ask, http, row)
             self.asked_at |= dict.fromkeys((row.provider.name for row in due), time.monotonic())
+            return keyed
 
     def learn(self, name: str, seen: "probe.Probe") -> None:
         """What a local program answered when somebody tested it."""
@@ -250,6 +256,7 @@ def listed(row: Provider, settings: Settings, keys: Keys, environ: Mapping[str, 
         provider=provider,
         enabled=said.enabled,
         key=key,
+        key_command=key_commands.words(said.key_command),
         priority=said.priority,
         chosen=said.models or ((provider.setup.alias,) if provider.setup else ()),
         defaults=said.defaults,

@@ -21,7 +21,13 @@ LONGEST_KEY = 200
 
 
 class Repeated(Declined):
+    """`ended`: how that call ended; None while it runs."""
+
     code = "already_made"
+
+    def __init__(self, message: str, *, next_step: str, ended: str | None) -> None:
+        super().__init__(message, next_step=next_step)
+        self.ended = ended
 
 
 def check(key: str | None) -> str | None:
@@ -99,4 +105,5 @@ def refusal(call_id: str, ended: tuple[str, int | None] | None) -> Repeated:
     return Repeated(
         f"another process made this call already: {call_id} {how}",
         next_step="Its answer is in that process alone; take a new key to ask again.",
+        ended=None if ended is None else ended[0],
     )

@@ -39,6 +39,8 @@ class Facts:
 
 async def health(desk: Desk, provider: str | None, *, probe: bool) -> CallToolResult:
     """Per provider: configured, key, circuit, error rate, latency, and on demand a probe."""
+    if probe:
+        await desk.look_around()
     listed = [row for row in desk.registry.listed() if provider in (None, row.provider.name)]
     if not listed:
         known = ", ".join(sorted(row.provider.name for row in desk.registry.listed()))
@@ -77,6 +79,8 @@ async def probe_all(desk: Desk, listed: Sequence[Listed]) -> Mapping[str, probe.
 def key_of(row: Listed) -> str:
     if row.key is not None:
         return row.key.name
+    if row.key_command and not row.problem:
+        return "key_command"
     return row.signed_with or ("missing" if row.provider.key_required else "none")
 
 

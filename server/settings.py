@@ -155,6 +155,7 @@ class ProviderSettings(Section):
     base_url: str | None = None
     api_key: str | None = None
     key_env: str | tuple[str, ...] | None = None
+    key_command: str | tuple[str, ...] | None = None
     auth: Literal["bearer", "api-key", "x-api-key", "x-goog-api-key", "aws", "none"] | None = None
     local: bool | None = None
     headers: dict[str, str] = {}

@@ -47,7 +47,7 @@ async def attend(desk: "Desk") -> None:
 
 async def discover(desk: "Desk") -> None:
     """Asks the local programs, as seldom as the registry allows."""
-    await desk.registry.discover(desk.http, trusted=desk.settings.network.trusted_hosts)
+    await desk.look_around(desk.settings.network.trusted_hosts)
 
 
 def basis(desk: "Desk") -> tuple[object, ...]:

@@ -3,6 +3,10 @@
 import os
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("ours", deadline=None)  # timings are no reason to fail
+settings.load_profile("ours")
 
 MOST_WORKERS = 4  # the tests start processes of their own
 

@@ -24,13 +24,26 @@ DOORS = {  # room -> the modules of other rooms it may use
         "server.budgets",
         "server.bars",
     },
+    "testing": {  # other people's tests: it configures a home, starts servers, reads the ledger
+        "providers",
+        "server.config",
+        "server.environment",
+        "server.home",
+        "server.ledger.driver",
+        "server.plainly",
+    },
 }
 EXTRA_DOORS = {  # the commands that show something, each inside its function
     "server/commands/watch.py": {"tui.app", "tui.once", "tui.outlet", "tui.stream"},
     "server/commands/status.py": {"tui.outlet", "tui.statusline"},
     "server/commands/tail.py": {"tui.outlet", "tui.tail"},
 }
-BANNED = {"providers": {"mcp", "textual", "rich"}, "server": {"textual", "rich"}, "tui": {"mcp"}}
+BANNED = {
+    "providers": {"mcp", "textual", "rich"},
+    "server": {"textual", "rich"},
+    "tui": {"mcp"},
+    "testing": {"textual", "rich"},
+}
 SQLITE = "server/ledger/driver.py"
 MAX_LINES = 500
 FILES = sorted(path for room in DOORS for path in (ROOT / room).rglob("*.py"))

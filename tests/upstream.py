@@ -5,13 +5,15 @@ hangs up, cancels the script and sets `gone`.
 """
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
+
+from roundhouse_mcp.server.plainly import plainly
 
 Send = Callable[[bytes], Awaitable[None]]
 Script = Callable[["Request", Send], Awaitable[None]]
@@ -93,22 +95,6 @@ async def upstream(script: Script, *, gets: bool = False) -> AsyncGenerator[Upst
             group.start_soon(listener.serve, server.serve)
             yield server
             group.cancel_scope.cancel()
-
-
-@contextmanager
-def plainly() -> Generator[None]:
-    """A failed assertion inside a task group as itself, so that pytest can explain it."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        error: BaseException = group
-        while len(inside := inner(error)) == 1:
-            error = inside[0]
-        raise error from None
-
-
-def inner(error: BaseException) -> tuple[BaseException, ...]:
-    return getattr(error, "exceptions", ())
 
 
 def head(status: int, headers: dict[str, str]) -> bytes:

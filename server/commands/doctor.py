@@ -136,6 +136,7 @@ async def probed(bench: Workbench, ask: bool) -> Mapping[str, Probe]:
     found: dict[str, Probe] = {}
     async with network(bench) as http:
         await bench.registry.discover(http)
+        bench.redactor.learn(bench.registry.secrets())
 
         async def one(row: Listed) -> None:
             key = row.key.value if row.key else None

@@ -1,11 +1,13 @@
-"""`roundhouse keys`: set, list and remove API keys. No key is ever an argument, or printed."""
+"""`roundhouse keys`: set, list, import, remove. No key is ever an argument, or printed."""
 
 import os
 import sys
+from pathlib import Path
 
 import click
 
 from .. import keys
+from ..edits import key_sources
 from ..edits import keys as edits
 from ..home import Home
 from ..registry import Registry
@@ -44,7 +46,11 @@ def list_keys() -> None:
     home = Home.find(os.environ)
     found = keys.Keys.load(home, os.environ)
     registry = Registry.build(edits.settings_or_none(home, os.environ), found, os.environ)
-    rows = [(row.provider.name, row.key.name) for row in registry.listed() if row.key]
+    rows = [
+        (row.provider.name, row.key.name if row.key else f"key_command {row.key_command[0]}")
+        for row in registry.listed()
+        if row.key or row.key_command
+    ]
     for name, origin in rows:
         click.echo(f"{name:<20} {origin}")
     for problem in found.problems.values():
@@ -60,3 +66,52 @@ def remove_key(name: str) -> None:
     home = Home.find(os.environ)
     keys.remove(home, name)
     click.echo(f"The key of {name} is gone from {home.keys}.")
+
+
+@command.command("import")
+@click.argument("source", type=click.Choice(["llm", "pal"]))
+@click.option(
+    "--from",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file: llm's keys.json (else where llm keeps it), or an .env (else the environment).",
+)
+@click.option("--replace", is_flag=True, help="Also where another key is kept already.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def import_keys(source: str, path: Path | None, *, replace: bool, yes: bool) -> None:
+    """Take over the keys of llm (its keys.json) or PAL (its variables, or an .env file). Shows the
+    names first; values are never shown."""
+    home = Home.find(os.environ)
+    found = gathered(home, source, path)
+    states = edits.compared(home, found.keys)
+    taken = [
+        name for name, state in states.items() if state == "new" or (replace and state == "other")
+    ]
+    for name, state in states.items():
+        click.echo(difference(name, state, replace=replace))
+    for name, why in found.left_out.items():
+        click.echo(f"  {name}  left out: {why}")
+    if not taken:
+        click.echo("There is nothing to import.")
+    elif yes or (sys.stdin.isatty() and click.confirm(f"Write these into {home.keys}?")):
+        keys.store_all(home, {name: found.keys[name] for name in taken})
+        click.echo(f"The keys of {', '.join(taken)} are in {home.keys}.")
+    else:
+        click.echo("Nothing was changed; --yes writes them.")
+
+
+def gathered(home: Home, source: str, path: Path | None) -> key_sources.Found:
+    if source == "pal":
+        return key_sources.from_pal(path, os.environ)
+    file = path or key_sources.llm_file(os.environ, Path.home())
+    return key_sources.from_llm(file, edits.known(home, os.environ))
+
+
+def difference(name: str, state: edits.State, *, replace: bool) -> str:
+    if state == "other":
+        return (
+            f"~ {name}  another key, replaced"
+            if replace
+            else (f"  {name}  another key is kept already; --replace takes this one")
+        )
+    return f"+ {name}" if state == "new" else f"  {name}  the same key is there"

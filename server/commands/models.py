@@ -69,6 +69,7 @@ async def models(
 ) -> list[tuple[Listed, tuple[str, ...]]]:
     async with network(bench) as http:
         await bench.registry.discover(http)
+        bench.redactor.learn(bench.registry.secrets())
         usable = [
             row
             for row in bench.registry.listed()

@@ -89,6 +89,7 @@ async def ask_local(bench: Workbench) -> None:
     """Asks the local programs whether they run."""
     async with network(bench) as http:
         await bench.registry.discover(http)
+        bench.redactor.learn(bench.registry.secrets())
 
 
 def network(bench: Workbench) -> Http:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from typing import Literal
 
 from ...providers import catalog
 from .. import config, keys
@@ -9,11 +10,22 @@ from ..errors import ConfigError
 from ..home import Home
 from ..settings import Settings
 
+State = Literal["new", "same", "other"]  # other: keys.toml has another one
+
 
 def set_key(home: Home, environ: Mapping[str, str], name: str, value: str) -> None:
     """Keeps the key of a provider. Raises ConfigError, and then nothing has changed."""
     check_name(name, known(home, environ))
     keys.store(home, name, value)
+
+
+def compared(home: Home, found: Mapping[str, str]) -> dict[str, State]:
+    """What importing these keys would do, by provider. Raises ConfigError."""
+    kept = keys.read(home.keys)
+    return {
+        name: "new" if name not in kept else "same" if kept[name] == value else "other"
+        for name, value in found.items()
+    }
 
 
 def wrong_with(value: str) -> str:

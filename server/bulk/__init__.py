@@ -1,0 +1,1 @@
+"""Many completions from a file of requests: read, asked, written down, gone on with."""
