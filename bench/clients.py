@@ -6,7 +6,7 @@ they print?
     uv run python bench/clients.py NODE_MODULES
 
 No account and no network: every client gets a home directory of its own, which is removed. The
-full agent loops, where a client's model asks for a tool call, need a stand-in for the model's API.
+full agent loops, where a client's model asks for tool calls, are in tests/realclients.
 """
 
 import argparse

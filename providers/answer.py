@@ -15,6 +15,7 @@ from .types import Chunk, EmbedCall, Embedding
 from .wire import ChatWire
 
 GRACE_S = 0.25
+LONGEST_NAME = 40
 JSON_STARTS = tuple(bytes([byte]) for byte in b'{["-0123456789ntf')
 T = TypeVar("T")
 
@@ -147,9 +148,21 @@ def decoded(provider: str, read: Callable[[], T], *, request_id: str | None) -> 
     try:
         return read()
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        what = "not valid JSON" if type(error).__name__ == "JSONDecodeError" else "not understood"
-        detail = str(error) if isinstance(error, Unframed | TooDeep) else f"the answer is {what}"
-        raise errors.Garbled(provider, detail, request_id=request_id) from error
+        raise errors.Garbled(provider, misread(error), request_id=request_id) from error
+
+
+def misread(error: Exception) -> str:
+    """What is wrong with an answer, in words. A KeyError names what the wire looked for."""
+    match error:
+        case Unframed() | TooDeep():
+            return str(error)
+        case KeyError(args=[str(name)]):
+            return f"the answer is not understood: it has no {name[:LONGEST_NAME]!r}"
+        case IndexError():
+            return "the answer is not understood: a list in it is empty"
+        case _:
+            known = type(error).__name__ == "JSONDecodeError"
+            return f"the answer is {'not valid JSON' if known else 'not understood'}"
 
 
 def checked(provider: str, call: EmbedCall, found: Embedding, known_as: str | None) -> Embedding:

@@ -331,7 +331,7 @@ class Calls:
     def next_step(
         self, run: Run, candidate: Candidate, error: UpstreamError, here: int, left: int
     ) -> retries.Next:
-        settings = self.desk.settings.retries
+        settings, cools = self.desk.settings.retries, self.desk.settings.circuits.enabled
         bucket = self.desk.queue(candidate.offer.provider).retries
         step = retries.after(
             error,
@@ -341,7 +341,7 @@ class Calls:
                 candidates_left=left,
                 remaining_s=run.remaining_s(),
                 jitter=self.desk.draw(),
-                may_retry=bucket.may_retry,
+                may_retry=bucket.may_retry and not retries.in_vain(error, cools=cools),
             ),
             per_provider=settings.per_provider,
             per_call=settings.per_call,

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from difflib import get_close_matches
 from operator import itemgetter
 
 from ..providers.errors import UpstreamError
@@ -81,7 +82,7 @@ def unaffordable(run: Run, money: Sequence[Excluded]) -> Declined:
     if first.budget is None:
         return NoRoute(
             f"no model can take this call: {in_words(money)}",
-            next_step=PRICELESS
+            next_step=priced(run, first)
             if first.reason == "unpriced"
             else "Raise max_cost_usd, lower max_tokens, or name a cheaper model.",
         )
@@ -100,6 +101,13 @@ def unaffordable(run: Run, money: Sequence[Excluded]) -> Declined:
             *((("resets_at", iso(first.until)),) if first.until is not None else ()),
         ),
     )
+
+
+def priced(run: Run, unpriced: Excluded) -> str:
+    """A name without a price may be a name misspelled."""
+    known, name = set(run.desk.registry.model_names()), f"{unpriced.provider}/{unpriced.model}"
+    near = [] if name in known else get_close_matches(name, known, 1)
+    return f"Did you mean {near[0]!r}? {PRICELESS}" if near else PRICELESS
 
 
 def what_fits(run: Run) -> str:

@@ -14,6 +14,7 @@ from mcp.types import CallToolResult, TextContent
 
 from ..providers.types import ToolCall, Usage
 from .errors import Declined
+from .lengths import Room
 from .money import dollars
 from .outcomes import Attempted, Embedded, Failed, Late, Outcome
 from .reasons import MOST_IN_FULL, NOT_SET_UP
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 ERROR_BYTES = 1024
 RAW_BYTES = 700
+ENDLESS = Room()
 
 
 def usd(nano: int | None) -> float | None:
@@ -81,10 +83,10 @@ def price_words(cost_nano: int | None) -> str:
 
 
 def completed(
-    outcome: Outcome, *, full: bool, offset: int = 0, limit: int | None = None
+    outcome: Outcome, *, full: bool, offset: int = 0, room: Room = ENDLESS
 ) -> CallToolResult:
-    """A completion, its text from `offset` on, at most `limit` characters of it."""
-    shown, warnings = page(outcome, offset, limit)
+    """A completion, its text from `offset` on, as much as there is room for."""
+    shown, warnings = page(outcome, offset, room)
     said: dict[str, Any] = {
         "text": shown,
         "finish_reason": outcome.finish_reason,
@@ -112,17 +114,18 @@ def completed(
     return result(said | extras, shown, caption(outcome, extras))
 
 
-def page(outcome: Outcome, offset: int, limit: int | None) -> tuple[str, list[str]]:
+def page(outcome: Outcome, offset: int, room: Room) -> tuple[str, list[str]]:
     """What is shown of the text, and the warnings: one more if there is text after it."""
     text, warnings = outcome.text[offset:], list(outcome.warnings)
-    if limit is None or len(text) <= limit:
+    shown = room.fitting(text)
+    if shown == len(text):
         return text, warnings
-    end = offset + limit
+    end = offset + shown
     warnings.append(
-        f"{end} of {len(outcome.text)} characters are shown (limits.max_result_chars); read on "
+        f"{end} of {len(outcome.text)} characters are shown ({room.why}); read on "
         f"with complete(call_id={outcome.call_id!r}, offset={end})."
     )
-    return text[:limit], warnings
+    return text[:shown], warnings
 
 
 def caption(outcome: Outcome, extras: Mapping[str, Any]) -> str:

@@ -62,6 +62,12 @@ def backoff_s(error: UpstreamError, tries: int, *, base_s: float, jitter: float)
     return jitter * min(base * 2 ** (tries - 1), CAP_S)
 
 
+def in_vain(error: UpstreamError, *, cools: bool) -> bool:
+    """Would a second try here meet the cooldown the first one began? Told to slow down without a
+    time, a circuit waits longer than a call does."""
+    return cools and isinstance(error, Throttled) and error.retry_after_s is None
+
+
 def after(
     error: UpstreamError, progress: Progress, *, per_provider: int, per_call: int, base_s: float
 ) -> Next:

@@ -13,7 +13,7 @@ from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
 from ..providers.types import Call, Effort, Message
-from . import asks, repeats, results, shapes
+from . import asks, lengths, repeats, results, shapes
 from .arguments import (
     Count,
     Group,
@@ -32,7 +32,7 @@ from .arguments import (
     Texts,
 )
 from .asks import Ask, EmbedAsk, Wish
-from .desk import Desk
+from .desk import Desk, client_info, normal
 from .errors import BadRequest, Declined
 from .exposed import ALL, Exposed
 from .strict import StrictTool
@@ -140,7 +140,7 @@ class Tools:
             if call_id is not None:
                 by = self.desk.client_of(ctx)
                 outcome = await self.desk.calls.read_on(call_id, by, timeout_s, report)
-                return await self.handed(outcome, target, full=full, offset=offset)
+                return await self.handed(ctx, outcome, target, full=full, offset=offset)
             said = await self.said(prompt, messages, system, images, files)
             specs = later("conversations").tool_specs(tools or ())
             call = Call(
@@ -169,7 +169,7 @@ class Tools:
             ask = Ask(wish=wish, call=call, capped=capped, timeout_s=timeout_s, key=key)
             way = await later("consent").way(self.desk, ctx)
             outcome = await self.desk.calls.complete(ask, self.desk.client_of(ctx), report, way)
-            return await self.handed(outcome, target, full=full)
+            return await self.handed(ctx, outcome, target, full=full)
 
         return await self.spoken(answer, raw=detail == "raw")
 
@@ -183,13 +183,20 @@ class Tools:
         return await anyio.to_thread.run_sync(find, name, roots)
 
     async def handed(
-        self, outcome: "Outcome", target: "Target | None", *, full: bool, offset: int = 0
+        self,
+        ctx: Context[Any, Any],
+        outcome: "Outcome",
+        target: "Target | None",
+        *,
+        full: bool,
+        offset: int = 0,
     ) -> CallToolResult:
         """The answer as it goes back: the text, or the file it is in."""
         if target is not None:
             outcome, offset = await later("output_file").written(outcome, target), 0
-        most = self.desk.settings.limits.max_result_chars
-        return results.completed(outcome, full=full, offset=offset, limit=most)
+        allowed = self.desk.settings.limits.max_result_chars
+        room = lengths.room(allowed, normal(client_info(ctx)[0]))
+        return results.completed(outcome, full=full, offset=offset, room=room)
 
     async def said(
         self,

@@ -167,7 +167,11 @@ async def test_silence_after_the_proof_of_completion_loses_nothing() -> None:
         (answer(PAGE, kind="text/html"), "garbled", "the answer is HTML"),
         (answer(""), "garbled", "the answer is empty"),
         (answer("", kind=STREAM), "garbled", "the answer is empty"),
-        (answer('{"choices": []}'), "garbled", "the answer is not understood"),
+        (
+            answer('{"choices": []}'),
+            "garbled",
+            "the answer is not understood: a list in it is empty",
+        ),
         (answer('{"choices": 7}'), "garbled", "the answer is not understood"),
         (answer("[]"), "garbled", "the answer is not understood"),
         (answer("null"), "garbled", "the answer is not understood"),
@@ -331,7 +335,7 @@ async def test_an_embedding_has_a_vector_per_text() -> None:
         (embeddings([1.0]), None, "garbled", "2 texts were sent and 1 vectors came back"),
         (embeddings([1.0], [1.0, 2.0]), None, "garbled", "the vectors differ in length"),
         (embeddings([1.0], [2.0]), 3, "refused", "does not make vectors of 3 dimensions"),
-        (answer("{}"), None, "garbled", "the answer is not understood"),
+        (answer("{}"), None, "garbled", "the answer is not understood: it has no 'data'"),
         (answer('{"data":[{"embedding":"?"}]}'), None, "garbled", "the answer is not understood"),
     ],
 )

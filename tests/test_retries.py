@@ -1,9 +1,13 @@
 """Which failure is tried again, where, and how long it waits."""
 
+from pathlib import Path
+
 import pytest
+from seats import chain, scripted, seated, served
+from upstream import answer, upstream
 
 from roundhouse_mcp.providers import errors
-from roundhouse_mcp.server.retries import Bucket, Next, Progress, after
+from roundhouse_mcp.server.retries import Bucket, Next, Progress, after, in_vain
 
 
 def decide(error: errors.UpstreamError, **progress: float) -> Next:
@@ -83,6 +87,15 @@ def test_backoff_is_drawn_under_a_ceiling(
     assert decide(error("p", "x"), here=here, jitter=0.999).wait_s == pytest.approx(0.999 * ceiling)  # pyright: ignore[reportUnknownMemberType]
 
 
+def test_no_second_try_waits_for_a_cooldown_that_outlasts_it() -> None:
+    slow_down = errors.Throttled("p", "x")
+
+    assert in_vain(slow_down, cools=True)
+    assert not in_vain(slow_down, cools=False)
+    assert not in_vain(errors.Throttled("p", "x", retry_after_s=2.0), cools=True)
+    assert not in_vain(errors.Faulted("p", "x"), cools=True)
+
+
 def test_retries_end_when_a_provider_has_used_up_what_it_is_good_for() -> None:
     bucket = Bucket()
     retries = 0
@@ -98,3 +111,17 @@ def test_retries_end_when_a_provider_has_used_up_what_it_is_good_for() -> None:
 
 def test_without_a_token_the_next_candidate_has_its_turn() -> None:
     assert decide(errors.Faulted("p", "x"), may_retry=False).step == "next"
+
+
+async def test_a_provider_told_too_fast_is_left_at_once_for_the_next(tmp_path: Path) -> None:
+    """The draw would make the wait before a second try almost five seconds."""
+    slow_down = answer('{"error":{"message":"slow down"}}', status=429)
+    async with upstream(slow_down) as busy:
+        config = (served("busy", busy.url), scripted("idle", "text=Yes."), chain("busy", "idle"))
+        async with seated(tmp_path, *config) as seat:
+            seat.desk.draw = lambda: 4.9
+            said = await seat.said("complete", prompt="Hi", detail="full")
+
+    assert said["provider"] == "idle"
+    assert said["latency_ms"] < 4000
+    assert len(busy.posts) == 1

@@ -661,3 +661,14 @@ async def test_a_fault_of_our_own_is_a_failure_and_nobodys_cancellation(
     }
     assert attempt == {"outcome": "crashed", "cost_kind": "presumed"}
     assert (circuits, holding) == ([], [])
+
+
+async def test_a_name_without_a_price_that_is_misspelled_is_told_the_right_one(
+    tmp_path: Path,
+) -> None:
+    config = (scripted("cheap", models="small"), budget("1"))
+    async with seated(tmp_path, *config) as seat:
+        text = await seat.refused("complete", prompt="Hi", model="cheap/smal")
+
+    assert "cheap/smal has no known price" in text
+    assert "Did you mean 'cheap/small'?" in text

@@ -11,7 +11,7 @@ import pytest
 from seats import Era, budget, chain, scripted, seated, served, text_of
 from upstream import Request, Send, spoken, upstream
 
-from roundhouse_mcp.server import asks
+from roundhouse_mcp.server import asks, lengths
 
 ONE = scripted("one", "text=All%20is%20well.")
 PAIR = chain("bad", "good") + scripted("bad", "status=503") + scripted("good", "text=Here.")
@@ -353,6 +353,28 @@ async def test_a_long_answer_comes_in_pages_where_that_is_configured(tmp_path: P
     assert f"call_id='{first['call_id']}', offset=1000" in first["warnings"][0]
     assert first["text"] + rest["text"] == "word " * 300
     assert "warnings" not in rest
+
+
+@pytest.mark.parametrize("client", ["codex-mcp-client", "gemini-cli-mcp-client"])
+@pytest.mark.parametrize("piece", ["word ", '"\\n', "Wörter "])
+def test_a_client_that_cuts_long_results_is_given_pages_it_shows_whole(
+    client: str, piece: str
+) -> None:
+    text, most, pages = piece * 20_000, lengths.SHOWN_BYTES, list[str]()
+    known = next(size for name, size in most.items() if client.startswith(name))
+    while text:
+        shown = lengths.room(None, client).fitting(text)
+        pages.append(text[:shown])
+        text = text[shown:]
+
+    assert "".join(pages) == piece * 20_000
+    assert all(known - 10 <= lengths.size(page) <= known for page in pages[:-1])
+    assert lengths.size(pages[-1]) <= known
+
+
+def test_other_clients_are_shown_all_and_a_configured_limit_wins() -> None:
+    assert lengths.room(None, "claude-code").fitting("a" * 100_000) == 100_000
+    assert lengths.room(20_000, "codex-mcp-client").fitting("a" * 100_000) == 20_000
 
 
 async def test_a_conversation_with_tool_results_reaches_the_provider(tmp_path: Path) -> None:
