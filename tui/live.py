@@ -9,10 +9,7 @@ from textual.widgets import Input
 from ..server.ledger.closeup import Correction
 from ..server.ledger.watch import Finished, Running
 from . import calls
-from .acting import act
 from .actions import Action
-from .call import Around, detail_lines
-from .dialogs import Confirm
 from .figures import count_of, duration, percent
 from .reader import alive
 from .rows import Column, Look, Row
@@ -27,7 +24,6 @@ class LiveView(View):
     NAME = "live"
     FOLLOWS = True
     SEARCHES = True
-    CSS = f"LiveView #pane {{ height: {PANE_LINES + 2}; }}"
     READS: ClassVar[frozenset[str]] = frozenset(["corrections"])
     ACTIONS: ClassVar[tuple[Action, ...]] = (
         Action(
@@ -74,6 +70,8 @@ class LiveView(View):
         )
 
     def detail(self, key: str, look: Look, width: int) -> list[str]:
+        from .call import Around, detail_lines  # not before it is needed
+
         self.watching.watch_call(key)
         found = self._call(key)
         if found is None:
@@ -98,6 +96,9 @@ class LiveView(View):
         return "" if self._in_flight(key) else "this call has ended"
 
     def do_cancel(self, key: str) -> None:
+        from .acting import act
+        from .dialogs import Confirm
+
         call = self._in_flight(key)
         if call is None:
             return
