@@ -98,7 +98,7 @@ def test_keys_are_taken_as_far_as_they_fit_together(
 
 async def test_the_users_keys_work_and_stand_in_the_footer() -> None:
     seeds.seed(HOME)
-    options = Options(keys={"sort": "o", "budgets": "b", "nonsense": "N"})
+    options = Options(keys={"sort": "o", "budgets": "B", "nonsense": "N"})
 
     async with watched(options=options) as (app, pilot):
         shown = screen_text(app)
@@ -110,7 +110,7 @@ async def test_the_users_keys_work_and_stand_in_the_footer() -> None:
         await pilot.press("o")
         await pilot.pause()
         assert "sorted by" in screen_text(app)
-        await pilot.press("b")
+        await pilot.press("B")
 
         await until(pilot, lambda: app.current_mode == "budgets")
 
