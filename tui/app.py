@@ -106,7 +106,7 @@ class WatchApp(App[None]):
         self.store = Store()
         reader = Reader(home, clock=clock, day_began=partial(midnight, zone=zone), hasty=True)
         self.feed = Feed(reader, self._tell)
-        self._ticks = 0
+        self._shown_at = 0.0
         self._acts: dict[int, str] = {}
         self._acted = 0
         self._said = ("", 0.0)
@@ -299,12 +299,14 @@ class WatchApp(App[None]):
         self.post_message(LedgerRead(batch))
 
     def _tick(self) -> None:
-        """Twice a second while calls run, else once: their times go on, and so does the clock."""
-        self._ticks += 1
-        if self._ticks % 2 == 0 or self.store.snapshot.running:
+        """Twice a second while calls run, else once: their times go on, and so does the clock.
+        Not when the feed has just brought something."""
+        every = 1 if self.store.snapshot.running else 2
+        if time.monotonic() - self._shown_at > (every - 0.5) * TICK_S:
             self._show()
 
     def _show(self) -> None:
+        self._shown_at = time.monotonic()
         if isinstance(self.screen, View):
             self.screen.show()
 

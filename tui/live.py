@@ -35,20 +35,23 @@ class LiveView(View):
         super().__init__()
         self._kept: dict[str, bool] = {}
         self._kept_for = ""
+        self._shown_for = (-1, "")
+        self._older: tuple[Finished, ...] = ()
+        self._shown: list[Finished] = []
+        self._shown_keys: list[str] = []
 
     def columns_for(self, width: int) -> tuple[Column, ...]:
         return calls.columns_for(width)
 
     def contents(self, columns: tuple[Column, ...], look: Look) -> Contents:
         running = [call for call in self.store.snapshot.running if self._keeps(call)]
-        finished = [call for call in self.store.finished if self._keeps(call)]
-        finished += self.store.older
+        finished, finished_keys = self._finished()
         held = (*self.store.snapshot.running, *self.store.finished)
         keys = [call.call_id for call in running]
         first = len(keys)
         corrections, heard = self._corrections(), self._heard(look)
         if finished:
-            keys += [FINISHED, *(call.call_id for call in finished)]
+            keys += [FINISHED, *finished_keys]
 
         def row_at(index: int) -> Row:
             if index < first:
@@ -68,6 +71,16 @@ class LiveView(View):
             fields=lambda: map(calls.fields_of, held),
             record_at=lambda at: asdict(running[at] if at < first else finished[at - first - 1]),
         )
+
+    def _finished(self) -> tuple[list[Finished], list[str]]:
+        """Those the filter keeps and their keys, looked for again when others have ended."""
+        asked = (self.store.ended, self.filter_text)
+        if self._shown_for != asked or self._older is not self.store.older:
+            kept = [call for call in self.store.finished if self._keeps(call)]
+            self._shown = [*kept, *self.store.older]
+            self._shown_keys = [call.call_id for call in self._shown]
+            self._shown_for, self._older = asked, self.store.older
+        return self._shown, self._shown_keys
 
     def detail(self, key: str, look: Look, width: int) -> list[str]:
         from .call import Around, detail_lines  # not before it is needed
