@@ -17,6 +17,7 @@ from .view import Contents, View
 
 FINISHED = "\nfinished"
 PANE_LINES = 14
+ROWS = 200
 NO_CALLS = "\n  No calls yet.\n\n  They appear here as soon as an agent uses a tool of Roundhouse."
 
 
@@ -35,6 +36,8 @@ class LiveView(View):
         super().__init__()
         self._kept: dict[str, bool] = {}
         self._kept_for = ""
+        self._rows: dict[str, Row] = {}
+        self._rows_of: tuple[object, ...] = ()
         self._shown_for = (-1, "")
         self._older: tuple[Finished, ...] = ()
         self._shown: list[Finished] = []
@@ -50,6 +53,7 @@ class LiveView(View):
         keys = [call.call_id for call in running]
         first = len(keys)
         corrections, heard = self._corrections(), self._heard(look)
+        rows = self._rows_held(columns, look)
         if finished:
             keys += [FINISHED, *finished_keys]
 
@@ -60,7 +64,11 @@ class LiveView(View):
             if index == first:
                 return Row(key=FINISHED, rule="finished")
             ended = finished[index - first - 1]
-            return calls.finished_row(ended, columns, look, corrections.get(ended.call_id))
+            row = rows.get(ended.call_id)
+            if row is None:
+                row = calls.finished_row(ended, columns, look, corrections.get(ended.call_id))
+                rows[ended.call_id] = row
+            return row
 
         return Contents(
             keys=keys,
@@ -81,6 +89,13 @@ class LiveView(View):
             self._shown_keys = [call.call_id for call in self._shown]
             self._shown_for, self._older = asked, self.store.older
         return self._shown, self._shown_keys
+
+    def _rows_held(self, columns: tuple[Column, ...], look: Look) -> dict[str, Row]:
+        """Rows of finished calls: they say the same until their columns or corrections change."""
+        made_of = (columns, look.zone, self.store.snapshot.extra.get("corrections"))
+        if self._rows_of != made_of or len(self._rows) > ROWS:
+            self._rows_of, self._rows = made_of, {}
+        return self._rows
 
     def detail(self, key: str, look: Look, width: int) -> list[str]:
         from .call import Around, detail_lines  # not before it is needed
