@@ -24,6 +24,7 @@ from .clean import clean
 from .extra import Extra
 from .feed import Feed
 from .figures import midnight
+from .filter_line import FilterLine, KeysPassed
 from .keymap import keymap
 from .messages import Acted, Copied, LedgerRead, Searched
 from .options import POLLS, Options, load
@@ -230,6 +231,20 @@ class WatchApp(App[None]):
     @on(Copied)
     def was_copied(self, message: Copied) -> None:
         self.say(message.said)
+
+    async def on_event(self, event: events.Event) -> None:
+        """A key that was on its way to the table when the filter line opened belongs to it."""
+        if isinstance(event, events.Key) and event.is_forwarded:
+            line = self.screen.focused
+            if isinstance(line, FilterLine) and not line.has_had(event):
+                line.heard_before(event)
+                return
+        await super().on_event(event)
+
+    @on(KeysPassed)
+    def keys_passed(self) -> None:
+        for line in self.screen.query(FilterLine):
+            line.begin()
 
     @on(LedgerRead)
     def ledger_read(self, message: LedgerRead) -> None:
