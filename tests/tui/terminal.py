@@ -170,6 +170,8 @@ SHORT = {
     "[5 Cost]": "[5Cost]",
     "[6 Servers]": "[6Srv]",
     "● 4 servers": "● 4 srv",
+    "WHY   1 slow/m": "1 slow/m",
+    "is cancelled": "done",
 }
 TOUR: Sequence[tuple[Sequence[str], Sequence[str]]] = (  # pressed, and what the screen then holds
     ((), ("[1 Live]", "● 4 servers", "▶ stream", "▶ queue", "✓ ok")),
