@@ -68,7 +68,7 @@ TOTALS = (
 )
 
 
-def fill(home: Path, calls: int) -> None:
+def fill(home: Path, calls: int, last_hour: int = NOW_HOUR) -> None:
     """Writes the calls of a year. Nobody else uses the file meanwhile."""
     with closing(Ledger(home)) as ledger:
         ledger.read_blocking(lambda db: None)
@@ -77,7 +77,7 @@ def fill(home: Path, calls: int) -> None:
         db.execute("PRAGMA synchronous=OFF")
         db.execute("PRAGMA cache_size=-400000")
         db.execute("BEGIN IMMEDIATE")
-        first = NOW_HOUR - HOURS + 1
+        first = last_hour - HOURS + 1
         db.execute(CALLS, {"calls": calls, "hours": HOURS, "first": first})
         db.execute(ATTEMPTS)
         for statement in TOTALS:

@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
-from zoneinfo import ZoneInfo
 
-from ..providers.prices import NANO
+if TYPE_CHECKING:  # both are dear to import, and who only wants the forecast needs none
+    from zoneinfo import ZoneInfo
 
-if TYPE_CHECKING:  # settings are dear to import, and who only wants the forecast needs none
     from .settings import AtLimit, BudgetSettings, Period, Reserve
 
+NANO = 1_000_000_000  # as in prices.py, which is dear to import for who only draws
 QUARTER_HOUR_S = 900.0
 SIX_HOURS_S = 21_600.0
 FEWEST_CALLS = 3
@@ -86,13 +86,15 @@ def next_first_day(period: "Period", first: date) -> date:
             return first + timedelta(days=1)
 
 
-def midnight(day: date, zone: ZoneInfo) -> float:
+def midnight(day: date, zone: "ZoneInfo") -> float:
     """The first instant of the day. Where clocks skip midnight it is the instant they skip."""
     return datetime(day.year, day.month, day.day, tzinfo=zone, fold=0).timestamp()
 
 
 def window(period: "Period", at: float, timezone: str) -> tuple[float, float | None]:
     """Start and end of the window `at` falls in. Weeks begin on Monday."""
+    from zoneinfo import ZoneInfo
+
     if period == "total":
         return 0.0, None
     zone = ZoneInfo(timezone)

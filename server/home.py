@@ -1,6 +1,5 @@
 """Where Roundhouse keeps everything of one user: one directory, whatever the environment."""
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Mapping
@@ -96,6 +95,8 @@ class Home:
 
 def fingerprint(path: Path) -> str:
     """The same for the same content; "" where there is no file to read."""
+    import hashlib  # not before it is needed: what starts us is awaited
+
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     except OSError:

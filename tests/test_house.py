@@ -35,6 +35,7 @@ DOORS = {  # room -> the modules of other rooms it may use
 }
 EXTRA_DOORS = {  # the commands that show something, each inside its function
     "server/commands/watch.py": {"tui.app", "tui.once", "tui.outlet", "tui.stream"},
+    "server/commands/demo.py": {"tui.app"},
     "server/commands/status.py": {"tui.outlet", "tui.statusline"},
     "server/commands/tail.py": {"tui.outlet", "tui.tail"},
 }

@@ -10,18 +10,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
-
-from textual.message import Message
+from typing import Any, cast
 
 from ..server.ledger import control_rows, owners, servers, visits
 from ..server.ledger.control_rows import ANY, Control
 from ..server.ledger.driver import Connection, Error, connect_read_only
 from ..server.ledger.gate import GateBusy
 from .clean import clean, scrub
+from .messages import Acted, Outcome, Then
 from .watching import Watching
 
 BY = "tui"
@@ -29,30 +27,6 @@ ANSWER_S = 3.0
 GATE_S = 2.0
 LOOK_S = 0.05
 NOBODY = "no server runs: nothing was asked · start an editor or: roundhouse serve"
-
-State = Literal["done", "failed", "no answer"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of a request. `said` is one clean sentence, `data` all a server answered."""
-
-    state: State
-    said: str
-    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-
-Then = Callable[[Outcome], None]
-
-
-@dataclass
-class Acted(Message):
-    """A request ended. Posted from its thread; `number` is the app's own."""
-
-    number: int
-    what: str
-    outcome: Outcome
-    then: Then | None = None
 
 
 def act(

@@ -1,5 +1,6 @@
 """The terminal interface: one feed, one store, a screen per view."""
 
+import gc
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -17,20 +18,21 @@ from textual.command import Provider
 from textual.screen import Screen
 from textual.timer import Timer
 
-from .acting import Acted
 from .actions import Action
 from .bar import TABS
 from .clean import clean
 from .extra import Extra
 from .feed import Feed
 from .figures import midnight
+from .filter_line import FilterLine, KeysPassed
 from .keymap import keymap
-from .messages import Copied, LedgerRead, Searched
+from .messages import Acted, Copied, LedgerRead, Searched
 from .options import POLLS, Options, load
 from .reader import Batch, Reader
 from .rows import Look
 from .search import Found
 from .searches import Searches
+from .sheet import Sheet
 from .store import Store
 from .theme import DARK, LIGHT
 from .view import View
@@ -94,6 +96,8 @@ class WatchApp(App[None]):
         self.home = home
         options = options or Options()
         self.options = options
+        self.problems = list(options.problems)
+        self._dress()
         self.ascii_only = ascii_only or options.ascii
         self.read_only = self.started_read_only = read_only or options.read_only
         self.clock = clock
@@ -101,27 +105,31 @@ class WatchApp(App[None]):
         self.origin = "ROUNDHOUSE_HOME" if "ROUNDHOUSE_HOME" in os.environ else "the default place"
         self.animation_level = "none"
         self.store = Store()
-        reader = Reader(home, clock=clock, day_began=partial(midnight, zone=zone))
+        reader = Reader(home, clock=clock, day_began=partial(midnight, zone=zone), hasty=True)
         self.feed = Feed(reader, self._tell)
-        self._ticks = 0
+        self._shown_at = 0.0
         self._acts: dict[int, str] = {}
         self._acted = 0
         self._said = ("", 0.0)
         self.columns = dict(options.columns)
         self.filters = options.filters
         self.keymap: Mapping[str, str] = {}
-        self.problems = list(options.problems)
+        self.settle: Callable[[], None] = lambda: None
         self._search_timer: Timer | None = None
         self.searches = Searches(home / "ledger.db", self.store, self._tell_found)
 
     def on_mount(self) -> None:
-        self.register_theme(DARK)
-        self.register_theme(LIGHT)
-        self.theme = self._wanted_theme()
         self._bind()
         self.feed.look_s = POLLS[self.options.poll]
         self.feed.start()
         self.set_interval(TICK_S, self._tick)
+
+    def _dress(self) -> None:
+        """In its colours from the start: the style sheet is parsed for them once."""
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.set_reactive(App.theme, self._wanted_theme())  # pyright: ignore[reportUnknownMemberType]
+        self.stylesheet = Sheet(self.get_css_variables())
 
     def _wanted_theme(self) -> str:
         wanted = self.options.theme or DARK.name
@@ -230,10 +238,26 @@ class WatchApp(App[None]):
     def was_copied(self, message: Copied) -> None:
         self.say(message.said)
 
+    async def on_event(self, event: events.Event) -> None:
+        """A key that was on its way to the table when the filter line opened belongs to it."""
+        if isinstance(event, events.Key) and event.is_forwarded:
+            line = self.screen.focused
+            if isinstance(line, FilterLine) and not line.has_had(event):
+                line.heard_before(event)
+                return
+        await super().on_event(event)
+
+    @on(KeysPassed)
+    def keys_passed(self) -> None:
+        for line in self.screen.query(FilterLine):
+            line.begin()
+
     @on(LedgerRead)
     def ledger_read(self, message: LedgerRead) -> None:
         self.store.apply(message.batch)
         self._show()
+        if self.store.changes == 1:
+            self.call_after_refresh(self.settle)
 
     @on(events.AppBlur)
     def look_seldom(self) -> None:
@@ -296,12 +320,14 @@ class WatchApp(App[None]):
         self.post_message(LedgerRead(batch))
 
     def _tick(self) -> None:
-        """Twice a second while calls run, else once: their times go on, and so does the clock."""
-        self._ticks += 1
-        if self._ticks % 2 == 0 or self.store.snapshot.running:
+        """Twice a second while calls run, else once: their times go on, and so does the clock.
+        Not when the feed has just brought something."""
+        every = 1 if self.store.snapshot.running else 2
+        if time.monotonic() - self._shown_at > (every - 0.5) * TICK_S:
             self._show()
 
     def _show(self) -> None:
+        self._shown_at = time.monotonic()
         if isinstance(self.screen, View):
             self.screen.show()
 
@@ -316,4 +342,11 @@ def run(
     """Watch the ledger of this home until the user quits."""
     options = load(home / "config.toml", os.environ)
     app = WatchApp(home, ascii_only=ascii, read_only=read_only, options=options)
+    app.settle = settle
     app.run(mouse=mouse and options.mouse)
+
+
+def settle() -> None:
+    """What the imports made stays; the command line switched collection off for them."""
+    gc.freeze()
+    gc.enable()

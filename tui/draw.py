@@ -13,7 +13,7 @@ Align = Literal["left", "right"]
 
 def fit(text: str, width: int, align: Align = "left") -> str:
     """Exactly `width` cells; what does not fit ends in `…`."""
-    cells = cell_len(text)
+    cells = len(text) if text.isascii() else cell_len(text)  # of printable text
     if cells > width:
         return set_cell_size(text, width - 1) + "…" if width > 1 else set_cell_size(text, width)
     return " " * (width - cells) + text if align == "right" else text + " " * (width - cells)

@@ -9,10 +9,7 @@ from textual.widgets import Input
 from ..server.ledger.closeup import Correction
 from ..server.ledger.watch import Finished, Running
 from . import calls
-from .acting import act
 from .actions import Action
-from .call import Around, detail_lines
-from .dialogs import Confirm
 from .figures import count_of, duration, percent
 from .reader import alive
 from .rows import Column, Look, Row
@@ -20,6 +17,7 @@ from .view import Contents, View
 
 FINISHED = "\nfinished"
 PANE_LINES = 14
+ROWS = 200
 NO_CALLS = "\n  No calls yet.\n\n  They appear here as soon as an agent uses a tool of Roundhouse."
 
 
@@ -27,7 +25,6 @@ class LiveView(View):
     NAME = "live"
     FOLLOWS = True
     SEARCHES = True
-    CSS = f"LiveView #pane {{ height: {PANE_LINES + 2}; }}"
     READS: ClassVar[frozenset[str]] = frozenset(["corrections"])
     ACTIONS: ClassVar[tuple[Action, ...]] = (
         Action(
@@ -39,20 +36,26 @@ class LiveView(View):
         super().__init__()
         self._kept: dict[str, bool] = {}
         self._kept_for = ""
+        self._rows: dict[str, Row] = {}
+        self._rows_of: tuple[object, ...] = ()
+        self._shown_for = (-1, "")
+        self._older: tuple[Finished, ...] = ()
+        self._shown: list[Finished] = []
+        self._shown_keys: list[str] = []
 
     def columns_for(self, width: int) -> tuple[Column, ...]:
         return calls.columns_for(width)
 
     def contents(self, columns: tuple[Column, ...], look: Look) -> Contents:
         running = [call for call in self.store.snapshot.running if self._keeps(call)]
-        finished = [call for call in self.store.finished if self._keeps(call)]
-        finished += self.store.older
+        finished, finished_keys = self._finished()
         held = (*self.store.snapshot.running, *self.store.finished)
         keys = [call.call_id for call in running]
         first = len(keys)
         corrections, heard = self._corrections(), self._heard(look)
+        rows = self._rows_held(columns, look)
         if finished:
-            keys += [FINISHED, *(call.call_id for call in finished)]
+            keys += [FINISHED, *finished_keys]
 
         def row_at(index: int) -> Row:
             if index < first:
@@ -61,7 +64,11 @@ class LiveView(View):
             if index == first:
                 return Row(key=FINISHED, rule="finished")
             ended = finished[index - first - 1]
-            return calls.finished_row(ended, columns, look, corrections.get(ended.call_id))
+            row = rows.get(ended.call_id)
+            if row is None:
+                row = calls.finished_row(ended, columns, look, corrections.get(ended.call_id))
+                rows[ended.call_id] = row
+            return row
 
         return Contents(
             keys=keys,
@@ -73,7 +80,26 @@ class LiveView(View):
             record_at=lambda at: asdict(running[at] if at < first else finished[at - first - 1]),
         )
 
+    def _finished(self) -> tuple[list[Finished], list[str]]:
+        """Those the filter keeps and their keys, looked for again when others have ended."""
+        asked = (self.store.ended, self.filter_text)
+        if self._shown_for != asked or self._older is not self.store.older:
+            kept = [call for call in self.store.finished if self._keeps(call)]
+            self._shown = [*kept, *self.store.older]
+            self._shown_keys = [call.call_id for call in self._shown]
+            self._shown_for, self._older = asked, self.store.older
+        return self._shown, self._shown_keys
+
+    def _rows_held(self, columns: tuple[Column, ...], look: Look) -> dict[str, Row]:
+        """Rows of finished calls: they say the same until their columns or corrections change."""
+        made_of = (columns, look.zone, self.store.snapshot.extra.get("corrections"))
+        if self._rows_of != made_of or len(self._rows) > ROWS:
+            self._rows_of, self._rows = made_of, {}
+        return self._rows
+
     def detail(self, key: str, look: Look, width: int) -> list[str]:
+        from .call import Around, detail_lines  # not before it is needed
+
         self.watching.watch_call(key)
         found = self._call(key)
         if found is None:
@@ -98,6 +124,9 @@ class LiveView(View):
         return "" if self._in_flight(key) else "this call has ended"
 
     def do_cancel(self, key: str) -> None:
+        from .acting import act
+        from .dialogs import Confirm
+
         call = self._in_flight(key)
         if call is None:
             return

@@ -18,6 +18,7 @@ from .extra import Extra, Extras
 
 RING = 5000
 CHUNK = 2000
+SCREENFUL = 100
 FILE_CHECK_S = 2.0
 TOTALS_S = 5.0
 BEAT_LIMIT_S = 15.0
@@ -88,7 +89,8 @@ class Batch:
 
 class Reader:
     """Looks at the ledger of one home when told to. `day_began` says when a moment's day began,
-    `ring` how many of the calls that ended before the first look are wanted."""
+    `ring` how many of the calls that ended before the first look are wanted; with `hasty` the
+    first look brings a screenful of them, and the second the rest."""
 
     def __init__(
         self,
@@ -97,12 +99,14 @@ class Reader:
         clock: Callable[[], float] = time.time,
         day_began: Callable[[float], float] = lambda at: at - at % 86_400,
         ring: int = RING,
+        hasty: bool = False,
     ) -> None:
         self.path = home / "ledger.db"
         self.gate = home / "ledger.gate"
         self.clock = clock
         self.day_began = day_began
         self.ring = ring
+        self._hasty = hasty
         self.selected: str | None = None
         self.wanted: Mapping[str, Extra] = {}
         self._extras = Extras()
@@ -205,7 +209,9 @@ class Reader:
         finally:
             if db.in_transaction:
                 db.execute("COMMIT")
-        afresh, self._afresh, self._seen = self._afresh, False, seen
+        afresh, self._afresh = self._afresh, self._hasty
+        self._seen = None if self._hasty else seen
+        self._hasty = False
         return Batch(
             at=now, health=self._health, snapshot=snapshot, finished=tuple(fresh), afresh=afresh
         )
@@ -216,7 +222,8 @@ class Reader:
         if not self._afresh:
             fresh = watch.finished_after(db, self._last_id, CHUNK)
         if self._afresh or len(fresh) == CHUNK:
-            fresh, self._afresh = watch.newest(db, self.ring), True
+            fresh = watch.newest(db, SCREENFUL if self._hasty else self.ring)
+            self._hasty, self._afresh = self._hasty and len(fresh) == SCREENFUL, True
         if fresh:
             self._last_id = fresh[-1].id
         return fresh

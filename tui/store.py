@@ -4,26 +4,15 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 
 from ..server.ledger.watch import Finished
+from .hour import Hour, LastHour
 from .reader import RING, Batch, Health, Snapshot, alive
-
-HOUR_S = 3600.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LastHour:
-    """Of the finished calls held. `partial`: more calls ended in this hour than are held."""
-
-    calls: int = 0
-    errors: int = 0
-    p50_s: float = 0.0
-    p95_s: float = 0.0
-    partial: bool = False
 
 
 @dataclass(slots=True)
 class Store:
     """Batches come in through `apply`; while paused they wait, and `missed` counts the calls that
-    ended meanwhile. `older` are calls the filter keeps that ended before those in memory."""
+    ended meanwhile. `older` are calls the filter keeps that ended before those in memory;
+    `ended` changes whenever the finished calls do."""
 
     health: Health = field(default_factory=lambda: Health(state="starting", since=0.0))
     snapshot: Snapshot = field(default_factory=Snapshot)
@@ -35,6 +24,8 @@ class Store:
     changes: int = 0
     pending: Batch | None = None
     older: tuple[Finished, ...] = ()
+    ended: int = 0
+    hour: Hour = field(default_factory=lambda: Hour(RING))
 
     def apply(self, batch: Batch) -> None:
         if self.paused_at is not None:
@@ -46,6 +37,8 @@ class Store:
         if batch.afresh:
             self.finished.clear()
             self.last_ok.clear()
+            self.hour.clear()
+        self.ended += batch.afresh + len(batch.finished)
         for call in batch.finished:
             self.finished.appendleft(call)
             if call.status == "ok" and call.provider and call.model:
@@ -67,21 +60,7 @@ class Store:
         return sum(alive(server, now) for server in self.snapshot.servers)
 
     def last_hour(self, now: float) -> LastHour:
-        recent: list[Finished] = []
-        for call in self.finished:
-            if call.ended < now - HOUR_S:
-                break
-            recent.append(call)
-        if not recent:
-            return LastHour()
-        took = sorted(call.ended - call.started for call in recent)
-        return LastHour(
-            calls=len(recent),
-            errors=sum(call.status not in ("ok", "cancelled") for call in recent),
-            p50_s=took[len(took) // 2],
-            p95_s=took[min(len(took) - 1, int(len(took) * 0.95))],
-            partial=len(recent) == RING,
-        )
+        return self.hour.seen(self.finished, now)
 
 
 def merged(before: Batch | None, batch: Batch) -> Batch:

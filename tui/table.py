@@ -23,6 +23,7 @@ from .rows import Column, Row
 
 CURSOR = ">"
 NO_ROW = Row(key="")
+STRIPS = 160  # the lines of a few screens; a strip is dear in memory
 
 
 class Table(ScrollView, can_focus=True, inherit_bindings=False):
@@ -65,8 +66,9 @@ class Table(ScrollView, can_focus=True, inherit_bindings=False):
         self.cursor = 0
         self.following = True
         self.cursor_key = ""
+        self._worn: Style | None = None
         self._painted: list[tuple[Row, bool]] = []
-        self._strips: LRUCache[tuple[Row, int, bool], Strip] = LRUCache(1024)
+        self._strips: LRUCache[tuple[Row, int, bool], Strip] = LRUCache(STRIPS)
 
     def show(
         self,
@@ -165,6 +167,7 @@ class Table(ScrollView, can_focus=True, inherit_bindings=False):
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
+        self._worn = None
         self._strips.clear()
         self._painted.clear()
 
@@ -210,12 +213,24 @@ class Table(ScrollView, can_focus=True, inherit_bindings=False):
         index = self.scroll_offset.y + y - 1
         if index >= len(self.keys):
             return Strip.blank(width, self.rich_style)
-        row, selected = self.row_at(index), index == self.cursor
+        row, selected = self._row(y - 1, index)
         strip = self._strips.get((row, width, selected))
         if strip is None:
             strip = self._row_strip(row, selected=selected)
             self._strips[row, width, selected] = strip
         return strip
+
+    def _base(self) -> Style:
+        """What most cells wear; looked up again when the styles change."""
+        if self._worn is None:
+            self._worn = self.rich_style
+        return self._worn
+
+    def _row(self, line: int, index: int) -> tuple[Row, bool]:
+        """What is painted there, or is to be: whether the cursor is on it."""
+        if line < len(self._painted):
+            return self._painted[line]
+        return self.row_at(index), index == self.cursor
 
     def _row_strip(self, row: Row, *, selected: bool) -> Strip:
         width = self.size.width
@@ -223,7 +238,7 @@ class Table(ScrollView, can_focus=True, inherit_bindings=False):
             style = self.get_component_rich_style("table--dim")
             text = fit(f" {row.rule} ".rjust(len(row.rule) + 4, "─").ljust(width, "─"), width)
             return Strip([Segment(self._plain(text), style)], width)
-        base = self.get_component_rich_style("table--cursor") if selected else self.rich_style
+        base = self.get_component_rich_style("table--cursor") if selected else self._base()
         styles = [
             base + self.get_component_rich_style(f"table--{tone}", partial=True) if tone else base
             for tone in row.tones
@@ -231,11 +246,25 @@ class Table(ScrollView, can_focus=True, inherit_bindings=False):
         return self._strip(CURSOR if selected else " ", row.cells, styles, base)
 
     def _strip(self, lead: str, cells: tuple[str, ...], styles: list[Style], base: Style) -> Strip:
-        segments = [Segment(lead, base)]
-        for column, text, style in zip(self.columns, cells, styles, strict=True):
-            segments.append(Segment(self._plain(fit(text, column.width, column.align)), style))
-            segments.append(Segment(" ", base))
-        return Strip(segments).simplify().crop_extend(0, self.size.width, base)
+        """Neighbours in the same style are one segment."""
+        segments: list[Segment] = []
+        text, worn, used = lead, base, 1
+        for column, cell, style in zip(self.columns, cells, styles, strict=True):
+            if style != worn:
+                segments.append(Segment(text, worn))
+                text, worn = "", style
+            text += self._plain(fit(cell, column.width, column.align))
+            if worn != base:
+                segments.append(Segment(text, worn))
+                text, worn = "", base
+            text += " "
+            used += column.width + 1
+        width = self.size.width
+        if used == width + 1:  # the cell after the last column
+            text, used = text[:-1], width
+        segments.append(Segment(text + " " * (width - used), worn))
+        strip = Strip(segments, max(used, width))
+        return strip.crop(0, width) if used > width else strip
 
     def _plain(self, text: str) -> str:
         return in_ascii(text) if self.ascii_only else text

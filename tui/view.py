@@ -7,6 +7,7 @@ from textual.widgets import Input
 
 from .bar import TABS
 from .contents import Contents as Contents
+from .filter_line import FilterLine, KeysPassed
 from .frame import EVERY_COLUMN, Frame
 from .table import Table
 
@@ -104,16 +105,10 @@ class View(Frame):
     async def do_filter(self, key: str) -> None:
         """Keys typed after this one wait until the line is there: none of them is an action."""
         if not self.query(Input):
-            line = Input(
-                self.filter_text,
-                placeholder="words  !not  provider:groq  status:err  cost>0.01  since:30m",
-                id="filter",
-                compact=True,
-                select_on_focus=False,
-            )
-            line.cursor_blink = False
+            line = FilterLine(self.filter_text)
             await self.mount(line, before="#keys")
             self.set_focus(line)
+            self.query_one(Table).post_message(KeysPassed())
 
     @on(Input.Changed)
     def filter_typed(self, message: Input.Changed) -> None:

@@ -1,5 +1,6 @@
 """`roundhouse watch`: the terminal interface, or what it shows as text and JSON."""
 
+import gc
 import os
 import shutil
 import sys
@@ -28,6 +29,7 @@ def command(
         sys.exit(tell(home, as_json=as_json, plain=plain, **more))
     if more["follow"]:
         raise click.UsageError("--follow goes with --json")
+    gc.disable()  # imports make nothing to collect; the first screen freezes them
     from ...tui.app import run
 
     run(home, ascii=plain, mouse=not no_mouse, read_only=read_only)

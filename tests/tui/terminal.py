@@ -1,6 +1,6 @@
 """`roundhouse watch` in a real terminal, over a home with four servers under load.
 
-    python tests/tui/terminal.py    keys are sent and the screens captured, through tmux
+    python tests/tui/terminal.py [80x24]    keys are sent and the screens captured, through tmux
 
 tmux runs on a socket of its own; the load is scripted, on loopback only.
 """
@@ -162,6 +162,17 @@ class Shot:
 
 
 RESIZE = "resize"
+SHORT = {
+    "[1 Live]": "[1Live]",
+    "[2 Budgets]": "[2Bud]",
+    "[3 Circuits]": "[3Circ]",
+    "[4 Providers]": "[4Prov]",
+    "[5 Cost]": "[5Cost]",
+    "[6 Servers]": "[6Srv]",
+    "● 4 servers": "● 4 srv",
+    "WHY   1 slow/m": "1 slow/m",
+    "is cancelled": "done",
+}
 TOUR: Sequence[tuple[Sequence[str], Sequence[str]]] = (  # pressed, and what the screen then holds
     ((), ("[1 Live]", "● 4 servers", "▶ stream", "▶ queue", "✓ ok")),
     (("2",), ("[2 Budgets]", "client:zed", "global")),
@@ -186,6 +197,11 @@ TOUR: Sequence[tuple[Sequence[str], Sequence[str]]] = (  # pressed, and what the
 )
 
 
+def in_short(words: Sequence[str]) -> list[str]:
+    """What a narrow screen holds in their place."""
+    return [SHORT.get(word, word) for word in words]
+
+
 async def tour(home: Path, size: tuple[int, int] = SIZE) -> list[Shot]:
     """Every key of the tour, and each screen once it shows what it should; `q` ends it."""
     shots: list[Shot] = []
@@ -195,7 +211,8 @@ async def tour(home: Path, size: tuple[int, int] = SIZE) -> list[Shot]:
                 await watch.tmux("resize-window", "-x", keys[1], "-y", keys[2])
             elif keys:
                 await watch.press(*keys)
-            shots.append(Shot(" ".join(keys), await watch.showing(*words)))
+            wanted = words if size[0] >= SIZE[0] else in_short(words)
+            shots.append(Shot(" ".join(keys), await watch.showing(*wanted)))
         await watch.press("q")
         await watch.ended()
     return shots
@@ -205,7 +222,8 @@ async def main() -> None:
     if shutil.which("tmux") is None:
         raise SystemExit("tmux is not installed: nothing was run")
     with tempfile.TemporaryDirectory() as folder:
-        for shot in await tour(Path(folder) / "home"):
+        size = tuple(map(int, sys.argv[1].split("x"))) if sys.argv[1:] else SIZE
+        for shot in await tour(Path(folder) / "home", (size[0], size[1])):
             sys.stdout.write(f"--- {shot.pressed or 'at the start'}\n{shot.screen}\n")
 
 

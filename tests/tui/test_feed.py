@@ -13,6 +13,7 @@ import seeds
 from screens import HOME
 
 from roundhouse_mcp.server.ledger.gate import Gate
+from roundhouse_mcp.tui import reader as reader_module
 from roundhouse_mcp.tui.feed import Feed
 from roundhouse_mcp.tui.reader import Batch, Reader
 
@@ -276,3 +277,21 @@ def test_the_feed_needs_no_terminal_library() -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_hasty_reader_brings_a_screenful_first_and_then_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reader_module, "SCREENFUL", 3)
+    seeds.seed(HOME)
+    reader = Reader(HOME, clock=lambda: seeds.NOW, hasty=True)
+
+    first, second, third = reader.poll(), reader.poll(), reader.poll()
+    reader.close()
+
+    assert first is not None
+    assert second is not None
+    assert (len(first.finished), first.afresh) == (3, True)
+    assert second.finished[-3:] == first.finished
+    assert (len(second.finished) > 3, second.afresh) == (True, True)
+    assert third is None

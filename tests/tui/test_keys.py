@@ -7,6 +7,7 @@ from textual import events
 from textual.command import CommandPalette
 from textual.widgets import Input
 
+from roundhouse_mcp.tui.app import WatchApp
 from roundhouse_mcp.tui.table import Table
 
 
@@ -154,3 +155,22 @@ async def test_the_command_palette_opens_on_a_colon() -> None:
         await pilot.press("q")
 
         assert app.return_code == 0
+
+
+def burst(app: WatchApp, text: str) -> None:
+    """All at once, as a terminal passes on what is pasted or sent to it."""
+    for character in text:
+        key = {"/": "slash", "\r": "enter"}.get(character, character)
+        app.post_message(events.Key(key, character))
+
+
+async def test_no_key_is_lost_that_follows_the_slash_at_once() -> None:
+    seeds.seed(HOME)
+
+    async with watched() as (app, pilot):
+        burst(app, "/xgroqsq")
+        await until(pilot, lambda: [line.value for line in app.screen.query(Input)] == ["xgroqsq"])
+        burst(app, "!\r")
+        await until(pilot, lambda: not app.screen.query(Input))
+
+        assert "filter: xgroqsq!" in screen_text(app)

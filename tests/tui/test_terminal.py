@@ -12,8 +12,11 @@ pytestmark = [
 ]
 
 
-async def test_a_real_terminal_shows_four_busy_servers_and_takes_every_key(tmp_path: Path) -> None:
-    shots = await tour(tmp_path / "home")
+@pytest.mark.parametrize("size", [(120, 36), (80, 24)], ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_a_real_terminal_shows_four_busy_servers_and_takes_every_key(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    shots = await tour(tmp_path / "home", size)
 
     assert all("\x1b" not in shot.screen for shot in shots)
-    assert all(len(shot.screen.splitlines()) <= 36 for shot in shots)
+    assert all(len(shot.screen.splitlines()) <= size[1] for shot in shots)
