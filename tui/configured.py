@@ -2,11 +2,19 @@
 
 The ledger shows the limits servers last used and the circuits calls have touched; the file says
 what will hold, and what there is beside it.
+
+What reads the file is dear: a quarter of a second of everybody's time, and 12 MiB for good. So a
+process of its own reads it, and is gone.
 """
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from ..server.budgets import Budget, from_settings
 from ..server.errors import ConfigError
@@ -16,6 +24,7 @@ from .clean import clean
 from .extra import Extra
 
 LOOK_S = 2.0
+READ_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +43,28 @@ class Configured:
 
 
 def load(home: Path, environ: Mapping[str, str]) -> Configured:
-    from ..server import config  # dear to import, and no view needs it to be drawn
+    """What the file says, read by a process of its own; by this one where that does not work."""
+    command = [sys.executable, "-m", __name__, str(home)]
+    try:
+        done = subprocess.run(
+            command, env=dict(environ), capture_output=True, timeout=READ_S, check=True
+        )
+        return told(json.loads(done.stdout))
+    except (OSError, subprocess.SubprocessError, ValueError, LookupError, TypeError):
+        return read(home, environ)
+
+
+def told(said: Mapping[str, Any]) -> Configured:
+    return Configured(
+        budgets=tuple(Budget(**each) for each in said["budgets"]),
+        timezone=said["timezone"],
+        models={name: tuple(models) for name, models in said["models"].items()},
+        problem=said["problem"],
+    )
+
+
+def read(home: Path, environ: Mapping[str, str]) -> Configured:
+    from ..server import config
 
     try:
         settings = config.load(Home(home), environ).settings
@@ -55,10 +85,14 @@ def reading(home: Path, environ: Mapping[str, str]) -> Extra:
     looks at once."""
     seen: list[tuple[object, Configured]] = []
 
-    def read(db: Connection, now: float) -> Configured:
+    def look(db: Connection, now: float) -> Configured:
         stamps = Home(home).stamps()
         if not seen or seen[-1][0] != stamps:
             seen[:] = [(stamps, load(home, environ))]
         return seen[-1][1]
 
-    return Extra(read=read, every_s=LOOK_S, unasked=True)
+    return Extra(read=look, every_s=LOOK_S, unasked=True)
+
+
+if __name__ == "__main__":
+    json.dump(asdict(read(Path(sys.argv[1]), os.environ)), sys.stdout)
