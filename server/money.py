@@ -1,10 +1,11 @@
 """What is known of a cost, and how people read it."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from ..providers.prices import Price, Rates
-from .settings import Settings
+if TYPE_CHECKING:
+    from ..providers.prices import Rates
+    from .settings import Settings
 
 CostKind = Literal["none", "actual", "estimated", "presumed", "unknown"]
 DOUBT: tuple[CostKind, ...] = ("none", "actual", "estimated", "presumed", "unknown")
@@ -15,8 +16,10 @@ def weakest(kinds: Iterable[CostKind]) -> CostKind:
     return DOUBT[max(map(DOUBT.index, kinds), default=0)]
 
 
-def own_prices(settings: Settings) -> dict[str, Rates]:
+def own_prices(settings: "Settings") -> "dict[str, Rates]":
     """The user's own prices, by `provider/model`."""
+    from ..providers.prices import Price  # dear to import, and the terminal interface needs none
+
     return {
         name: Price(
             input=said.input,
@@ -37,7 +40,7 @@ def dollars(nano: int) -> str:
     return f"${usd:.2f}" if usd >= 100 else f"${usd:.6f}".rstrip("0").ljust(5, "0")
 
 
-def list_price(known: Rates | None) -> str:
+def list_price(known: "Rates | None") -> str:
     """`$1.25 in, $10 out` per million tokens; `$0.02 in` where nothing is written."""
     if known is None:
         return "price unknown"

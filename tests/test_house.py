@@ -161,3 +161,19 @@ def test_the_server_starts_without_the_heavy_libraries() -> None:
     )
 
     assert done.stdout.strip() == "[]"
+
+
+def test_every_view_of_the_interface_does_without_what_takes_much_memory() -> None:
+    views = ", ".join(
+        f"{PACKAGE}.tui.{name}"
+        for name in ("live", "budgets", "circuits", "providers", "cost", "servers")
+    )
+    program = (
+        f"import sys, {views}; print(sorted(set(sys.modules) & {{'pydantic', 'tomlkit', 'click'}}))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == "[]"
