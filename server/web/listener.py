@@ -39,6 +39,7 @@ RETRY_MS = 100
 BACKLOG = 512
 DRAIN_S = 60.0
 FLUSH_S = 1.0  # for the last answers to leave; streams that stay open use it up
+FOLLOW_UP_S = 0.3
 UNWIND_S = 5.0
 STOPPING = (
     "Roundhouse is about to stop. Try again once it has been started anew.\ncode: busy\n"
@@ -139,6 +140,9 @@ class Site:
                 group.cancel_scope.cancel()
 
             group.start_soon(hear)
+            if self.requests.count:
+                await self.requests.drained()
+                await anyio.sleep(FOLLOW_UP_S)  # the SDK asks for tools/list to check an answer
             await self.requests.drained()
             with anyio.move_on_after(FLUSH_S):
                 await self.crowd.served()
