@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from ..providers.catalog import Provider
 from .errors import ConfigError
@@ -117,26 +117,30 @@ class Keys:
 def read(path: Path) -> dict[str, Entry]:
     """The names and keys in the file, {} where there is none. Raises ConfigError, which never
     quotes the file."""
+    data = private(path, "keys", "roundhouse keys set NAME")
+    wrong = [name for name, value in data.items() if not entry_like(value)]
+    if wrong:
+        raise ConfigError(f'{path}: {wrong[0]} must be a line like {wrong[0]} = "KEY".')
+    return cast("dict[str, Entry]", data)
+
+
+def private(path: Path, what: str, again: str) -> dict[str, Any]:
+    """The tables of a file that only its user may read, {} where there is none. `again` is the
+    command that makes it anew. Raises ConfigError, which never quotes the file."""
     try:
         mode = path.stat().st_mode
         if os.name == "posix" and mode & 0o077:
             raise ConfigError(
-                f"{path} can be read by other users (mode {mode & 0o777:o}), so its keys are not "
+                f"{path} can be read by other users (mode {mode & 0o777:o}), so its {what} are not "
                 f"used; run: chmod 600 {path}"
             )
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        raise ConfigError(
-            f"{path} is not valid TOML; remove it and run: roundhouse keys set NAME"
-        ) from None
-    wrong = [name for name, value in data.items() if not entry_like(value)]
-    if wrong:
-        raise ConfigError(f'{path}: {wrong[0]} must be a line like {wrong[0]} = "KEY".')
-    return cast("dict[str, Entry]", data)
+        raise ConfigError(f"{path} is not valid TOML; remove it and run: {again}") from None
 
 
 def entry_like(value: object) -> bool:

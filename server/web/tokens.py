@@ -6,9 +6,7 @@ in budgets, limits and reports.
 
 import hashlib
 import hmac
-import os
 import secrets
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +15,7 @@ from pathlib import Path
 from ..desk import normal
 from ..errors import ConfigError
 from ..home import Home, stamp
-from ..keys import quoted
+from ..keys import private, quoted
 
 PREFIX = "roundhouse_"
 ADD = "roundhouse token add NAME"
@@ -68,20 +66,7 @@ def digest_of(token: str) -> str:
 
 def read(path: Path) -> dict[str, Entry]:
     """The tokens by name, {} where there is no file. Raises ConfigError, which never quotes it."""
-    try:
-        mode = path.stat().st_mode
-        if os.name == "posix" and mode & 0o077:
-            raise ConfigError(
-                f"{path} can be read by other users (mode {mode & 0o777:o}), so its tokens are not "
-                f"used; run: chmod 600 {path}"
-            )
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        raise ConfigError(f"{path} is not valid TOML; remove it and run: {ADD}") from None
+    data = private(path, "tokens", ADD)
     return {name: entry(path, name, value) for name, value in data.items()}
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
+import pytest
 from local_program import Program
 from mcp import Client
 from screens import HOME, screen_text, watched
@@ -23,6 +24,8 @@ from roundhouse_mcp.tui.app import WatchApp
 from roundhouse_mcp.tui.dialogs import Form
 from roundhouse_mcp.tui.providers import ProvidersView
 from roundhouse_mcp.tui.services import Panorama
+
+pytestmark = pytest.mark.slow
 
 KEY = "sk-verysecretverysecretverysecret1"
 OTHER = "sk-othersecretothersecretother1234"
