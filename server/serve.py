@@ -170,7 +170,7 @@ class Server(MCPServer[Any]):
     ) -> list[ReadResourceContents]:
         from . import resources
 
-        with surface.spoken(self.desk):
+        with surface.spoken(self.desk, {"uri": str(uri)}):
             text = await resources.read(self.desk, str(uri))
         return [ReadResourceContents(content=text, mime_type=resources.MIME)]
 

@@ -1,6 +1,6 @@
 """What the SDK has no method to override for: completion of names, and following resources."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -27,16 +27,16 @@ LISTEN = "subscriptions/listen"
 
 
 @contextmanager
-def spoken(desk: Desk) -> Generator[None]:
-    """What is declined goes back as a protocol error of one sentence: there is no other way to
-    refuse what is no tool."""
+def spoken(desk: Desk, data: Mapping[str, str] | None = None) -> Generator[None]:
+    """What is declined goes back as a protocol error of one sentence, with this data: there is no
+    other way to refuse what is no tool."""
     try:
         yield
     except Declined as declined:
         said = f"{declined.message.rstrip('.')}. {declined.next_step}".strip()
         theirs = isinstance(declined, BadRequest | NotFound)
         code = INVALID_PARAMS if theirs else INTERNAL_ERROR
-        raise MCPError(code=code, message=desk.redactor.text(said)) from declined
+        raise MCPError(code=code, message=desk.redactor.text(said), data=data) from declined
 
 
 def attach(server: MCPServer[Any], desk: Desk) -> None:

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import select
 import struct
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from roundhouse_mcp.server.traffic import AGENTS, traffic
 AT_WORK = """SELECT count(DISTINCT client) FROM
              (SELECT client FROM inflight UNION SELECT client FROM calls)"""
 WAIT_S = 20.0
+MOST = 10_000_000
 
 
 def asked(home: Path, question: Callable[[Connection], int]) -> int:
@@ -58,9 +60,13 @@ async def test_every_agent_of_the_demo_works_and_nothing_of_them_is_left(
 
 
 def read_until(terminal: int, words: bytes) -> None:
+    """Raises AssertionError where they do not come."""
     text = b""
     while words not in text:
+        ready, _, _ = select.select([terminal], [], [], WAIT_S)
+        assert ready, f"{words!r} did not come after {text[-2000:]!r}"
         text += os.read(terminal, 65_536)
+        assert len(text) < MOST, f"{words!r} did not come in {len(text)} bytes"
 
 
 @pytest.mark.slow
@@ -68,7 +74,9 @@ def test_the_demo_shows_its_agents_and_ends_with_a_key(tmp_path: Path) -> None:
     terminal, inner = pty.openpty()
     fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 36, 120, 0, 0))
     command = [sys.executable, "-m", "roundhouse_mcp.server", "demo", "--tui"]
-    environ = {**os.environ, "TMPDIR": str(tmp_path), "TERM": "xterm-256color"}
+    sizes = ("COLUMNS", "LINES")  # these would win over the terminal's own size
+    environ = {name: value for name, value in os.environ.items() if name not in sizes}
+    environ |= {"TMPDIR": str(tmp_path), "TERM": "xterm-256color"}
     with subprocess.Popen(
         command, stdin=inner, stdout=inner, stderr=inner, env=environ, start_new_session=True
     ) as process:

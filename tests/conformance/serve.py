@@ -8,10 +8,12 @@ It prints its address, and serves until a signal.
 
 import sys
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import anyio
 from fixtures import Events, furnish, tools
+from mcp.server import MCPServer
 from mcp.server.mcpserver.tools import ToolManager
 
 from roundhouse_mcp.server.home import Home
@@ -19,6 +21,15 @@ from roundhouse_mcp.server.serve import lifetime, ready
 from roundhouse_mcp.server.web import tokens
 from roundhouse_mcp.server.web.admission import LOOPBACK
 from roundhouse_mcp.server.web.listener import Site, listening_at, url_of, watch_signals
+
+# what the product answers by itself, and the suite's fixtures through the SDK
+THEIRS = (
+    "list_resources",
+    "list_resource_templates",
+    "read_resource",
+    "list_prompts",
+    "get_prompt",
+)
 
 
 class Bearer:
@@ -39,6 +50,8 @@ async def main(home: Home, *, with_fixtures: bool) -> None:
     if with_fixtures:
         server._tool_manager = ToolManager(tools=[*tools()])  # pyright: ignore[reportPrivateUsage]
         server.furnished = True
+        for name in THEIRS:
+            setattr(server, name, MethodType(getattr(MCPServer, name), server))
         furnish(server)
     token = tokens.add(home, "conformance", now=0.0)[1]
     site = Site(server, tokens.Tokens(home), LOOPBACK, events=Events() if with_fixtures else None)
