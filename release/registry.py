@@ -72,7 +72,6 @@ def document() -> dict[str, Any]:
         "packages": [
             {
                 "registryType": "pypi",
-                "registryBaseUrl": "https://pypi.org",
                 "identifier": PACKAGE,
                 "version": version(),
                 "runtimeHint": "uvx",
