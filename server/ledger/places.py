@@ -68,17 +68,13 @@ def kind_at(path: str, mounts: str) -> str:
     return found
 
 
-if sys.platform == "win32":
+def windows_kind(path: Path) -> str | None:
+    if sys.platform != "win32":
+        return None
     import ctypes
 
-    def windows_kind(path: Path) -> str | None:
-        drive = path.absolute().drive
-        if drive.startswith("\\\\") and not drive.startswith("\\\\?\\"):
-            return "a network share"
-        kind = ctypes.windll.kernel32.GetDriveTypeW(f"{drive}\\")
-        return "a network drive" if kind == REMOTE_DRIVE else None
-
-else:
-
-    def windows_kind(path: Path) -> str | None:
-        raise NotImplementedError
+    drive = path.absolute().drive
+    if drive.startswith("\\\\") and not drive.startswith("\\\\?\\"):
+        return "a network share"
+    kind = ctypes.windll.kernel32.GetDriveTypeW(f"{drive}\\")
+    return "a network drive" if kind == REMOTE_DRIVE else None
