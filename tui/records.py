@@ -60,7 +60,8 @@ def ledger(told: Told) -> Record:
     }
 
 
-def running(call: Running) -> Record:
+def asked(call: Running | Finished) -> Record:
+    """What is known of a call from its beginning."""
     return {
         "call_id": call.call_id,
         "tool": call.tool,
@@ -71,6 +72,12 @@ def running(call: Running) -> Record:
         "strategy": call.strategy,
         "provider": call.provider,
         "model": call.model,
+    }
+
+
+def running(call: Running) -> Record:
+    return {
+        **asked(call),
         "phase": call.phase,
         "attempt": call.attempt,
         "started": call.started,
@@ -87,15 +94,7 @@ def running(call: Running) -> Record:
 def finished(call: Finished) -> Record:
     return {
         "kind": "call",
-        "call_id": call.call_id,
-        "tool": call.tool,
-        "server": call.server,
-        "client": call.client,
-        "project": call.project,
-        "task": call.task,
-        "strategy": call.strategy,
-        "provider": call.provider,
-        "model": call.model,
+        **asked(call),
         "status": call.status,
         "finish_reason": call.finish_reason,
         "error_kind": call.error_kind,
