@@ -12,12 +12,24 @@ from roundhouse_mcp.server.ledger.schema import MIGRATIONS
 
 COST = 500_000
 LIMIT = 10**12
-WINDOWS = [
-    Window(
-        budget=f"{scope}/total", scope=scope, period="total", start=0.0, end=None, limit_nano=LIMIT
-    )
-    for scope in ("global", "client:claude")
-]
+
+
+def total_windows(limit_nano: int, *scopes: str) -> list[Window]:
+    """One window for each scope, open for ever."""
+    return [
+        Window(
+            budget=f"{scope}/total",
+            scope=scope,
+            period="total",
+            start=0.0,
+            end=None,
+            limit_nano=limit_nano,
+        )
+        for scope in scopes
+    ]
+
+
+WINDOWS = total_windows(LIMIT, "global", "client:claude")
 
 
 def spend(db: Connection, n: int, *, cost: int = COST) -> None:

@@ -9,6 +9,8 @@ import uuid
 from functools import partial
 from pathlib import Path
 
+from ledger_rows import total_windows
+
 from roundhouse_mcp.server.budgets import Window
 from roundhouse_mcp.server.errors import OverBudget
 from roundhouse_mcp.server.ledger import (
@@ -27,17 +29,7 @@ NOW = 1_000_000.0
 
 
 def windows(limit_nano: int) -> list[Window]:
-    return [
-        Window(
-            budget=f"{scope}/total",
-            scope=scope,
-            period="total",
-            start=0.0,
-            end=None,
-            limit_nano=limit_nano,
-        )
-        for scope in ("global", "client:test")
-    ]
+    return total_windows(limit_nano, "global", "client:test")
 
 
 def say(text: str) -> None:
